@@ -1,0 +1,205 @@
+// Observed write bandwidth of a stage file (open to close, flushed to the disk) against plain
+// pwrite and fsync of the same blocks by the same ranks. Run under mpirun; rank 0 prints.
+//
+// usage: write_bandwidth_bench [FOLDER [BLOCK_MIB [TOTAL_MIB [REPEATS]]]]
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "engine/store/sink.hpp"
+
+namespace {
+
+using namespace twinscreen;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t row_values = 65536;  // f32: 256 KiB a row
+
+struct Sizes {
+    fs::path folder = ".";
+    std::uint64_t block_bytes = std::uint64_t{4} << 20;
+    std::uint64_t total_bytes = std::uint64_t{512} << 20;
+    int repeats = 9;
+
+    std::uint64_t blocks() const { return total_bytes / block_bytes; }
+    std::int64_t block_rows() const
+    {
+        return static_cast<std::int64_t>(block_bytes / sizeof(float)) / row_values;
+    }
+};
+
+double seconds_since(Clock::time_point start)
+{
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The blocks of this rank, filled before the clock starts: both sides write ready results.
+std::vector<OwnedBatch> my_blocks(const Sizes& sizes, const Communicator& communicator)
+{
+    std::vector<OwnedBatch> blocks;
+    for (std::uint64_t block = static_cast<std::uint64_t>(communicator.rank());
+         block < sizes.blocks(); block += static_cast<std::uint64_t>(communicator.size())) {
+        OwnedBatch& rows =
+            blocks.emplace_back(ElementType::f32, Shape{sizes.block_rows(), row_values});
+        std::uint32_t state = static_cast<std::uint32_t>(block) + 1;
+        for (float& value : rows.values<float>()) {
+            state = state * 1664525U + 1013904223U;
+            value = static_cast<float>(state >> 8);
+        }
+    }
+    return blocks;
+}
+
+[[noreturn]] void give_up(const char* doing)
+{
+    throw Error(Error::Kind::store, fmt::format("could not {} ({})", doing, std::strerror(errno)));
+}
+
+/// Seconds until every rank has written its blocks plainly and they are on the disk.
+double plain_seconds(const Sizes& sizes, Communicator& communicator)
+{
+    const fs::path file = sizes.folder / "write_bandwidth.bin";
+    if (communicator.rank() == 0) {
+        const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0666);
+        if (descriptor < 0 || ftruncate(descriptor, static_cast<off_t>(sizes.total_bytes)) != 0 ||
+            fsync(descriptor) != 0)
+            give_up("make the plain file");
+        close(descriptor);
+    }
+    const std::vector<OwnedBatch> blocks = my_blocks(sizes, communicator);
+    communicator.barrier();
+    const auto start = Clock::now();
+    const int descriptor = open(file.c_str(), O_RDWR);
+    if (descriptor < 0) give_up("open the plain file");
+    auto block = static_cast<std::uint64_t>(communicator.rank());
+    for (const OwnedBatch& rows : blocks) {
+        if (pwrite(descriptor, rows.view().data, rows.bytes(),
+                   static_cast<off_t>(block * sizes.block_bytes)) !=
+            static_cast<ssize_t>(rows.bytes()))
+            give_up("write the plain file");
+        block += static_cast<std::uint64_t>(communicator.size());
+    }
+    if (fsync(descriptor) != 0) give_up("flush the plain file");
+    close(descriptor);
+    communicator.barrier();
+    const double seconds = seconds_since(start);
+    if (communicator.rank() == 0) fs::remove(file);
+    return seconds;
+}
+
+struct Observed {
+    double seconds = 0.0;
+    double disk_ratio = 0.0;  ///< bytes on disk / bytes of results
+};
+
+/// Seconds from opening an existing stage file to its flushed close, every shard sealed.
+Observed observed(const Sizes& sizes, Communicator& communicator)
+{
+    StoreOptions options;
+    options.file = sizes.folder / "write_bandwidth.h5";
+    Plan plan;
+    plan.stage = "write_bandwidth";
+    plan.items = sizes.blocks() * static_cast<std::uint64_t>(sizes.block_rows());
+    plan.shard_items = static_cast<std::uint64_t>(sizes.block_rows());
+    const std::vector<ColumnSpec> columns{
+        {"response", Domain::item, ElementType::f32, {{"unit", row_values, ""}}, "", ""}};
+    StageTables tables;
+    tables.items = plan.items;
+    if (communicator.rank() == 0) fs::remove(options.file);
+    communicator.barrier();
+    open_hdf5_sink(options, plan, columns, tables, communicator)->close();
+    std::vector<OwnedBatch> blocks = my_blocks(sizes, communicator);
+    communicator.barrier();
+    const auto start = Clock::now();
+    const auto sink = open_hdf5_sink(options, plan, columns, tables, communicator);
+    auto block = static_cast<std::uint64_t>(communicator.rank());
+    for (OwnedBatch& rows : blocks) {
+        const Shard shard = plan.shard(ShardId{block});
+        sink->write(shard, ColumnId{0}, std::move(rows));
+        sink->seal(shard, communicator.rank(), 0.0F, {});
+        block += static_cast<std::uint64_t>(communicator.size());
+    }
+    sink->close();
+    communicator.barrier();
+    Observed result{seconds_since(start), 0.0};
+    if (communicator.rank() == 0) {
+        struct stat about {};
+        if (stat(options.file.c_str(), &about) != 0) give_up("examine the stage file");
+        constexpr double disk_block_bytes = 512.0;  // unit of st_blocks, POSIX
+        result.disk_ratio = static_cast<double>(about.st_blocks) * disk_block_bytes /
+                            static_cast<double>(sizes.total_bytes);
+        fs::remove(options.file);
+    }
+    return result;
+}
+
+double median(std::vector<double> values)
+{
+    std::sort(values.begin(), values.end());
+    return values[values.size() / 2];
+}
+
+void print(const std::string& name, const char* metric, double value, const char* target, bool ok,
+           const std::string& explanation)
+{
+    fmt::print(
+        "{{\"benchmark\": \"write_bandwidth\", \"case\": \"{}\", \"metric\": \"{}\", "
+        "\"value\": {:.4g}, \"unit\": \"x\", \"target\": \"{}\", \"ok\": {}, {}}}\n",
+        name, metric, value, target, ok, explanation);
+    std::fflush(stdout);
+}
+
+Sizes sizes_from(int argc, char** argv)
+{
+    Sizes sizes;
+    if (argc > 1) sizes.folder = argv[1];
+    if (argc > 2) sizes.block_bytes = std::strtoull(argv[2], nullptr, 10) << 20;
+    if (argc > 3) sizes.total_bytes = std::strtoull(argv[3], nullptr, 10) << 20;
+    if (argc > 4) sizes.repeats = std::atoi(argv[4]);
+    return sizes;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    const Sizes sizes = sizes_from(argc, argv);
+    const auto communicator = make_mpi_communicator();
+    std::vector<double> plain;
+    std::vector<double> store;
+    std::vector<double> ratios;
+    double disk_ratio = 0.0;
+    for (int repeat = 0; repeat < sizes.repeats; ++repeat) {
+        plain.push_back(plain_seconds(sizes, *communicator));
+        const Observed once = observed(sizes, *communicator);
+        store.push_back(once.seconds);
+        ratios.push_back(plain.back() / store.back());
+        disk_ratio = std::max(disk_ratio, once.disk_ratio);
+    }
+    if (communicator->rank() != 0) return EXIT_SUCCESS;
+    const std::string name =
+        fmt::format("{}_ranks_{}_MiB_blocks", communicator->size(), sizes.block_bytes >> 20);
+    const double ratio = median(plain) / median(store);
+    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    const double gigabytes = static_cast<double>(sizes.total_bytes) * 1e-9;
+    print(name, "ratio", ratio, ">= 0.90", ratio >= 0.90,
+          fmt::format("\"ranks\": {}, \"bytes\": {}, \"repeats\": {}, \"pair_median\": {:.3f}, "
+                      "\"pair_least\": {:.3f}, \"pair_most\": {:.3f}, \"plain_GB_per_s\": {:.3f}, "
+                      "\"store_GB_per_s\": {:.3f}",
+                      communicator->size(), sizes.total_bytes, sizes.repeats, median(ratios),
+                      *least, *most, gigabytes / median(plain), gigabytes / median(store)));
+    print(name, "bytes_on_disk_over_payload", disk_ratio, "<= 1.02", disk_ratio <= 1.02,
+          fmt::format("\"bytes\": {}", sizes.total_bytes));
+    return EXIT_SUCCESS;
+}

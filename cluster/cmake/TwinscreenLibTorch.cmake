@@ -1,0 +1,23 @@
+# LibTorch 2.11.0 as the PyPI wheel has it. Its own CMake configuration stops without a CUDA
+# toolkit, so the two libraries that a CPU build needs are imported by hand. A site's own LibTorch
+# is taken when TWINSCREEN_LIBTORCH names its folder (with include/ and lib/).
+set(libtorch_default ${TWINSCREEN_CACHE}/libtorch-2.11.0)
+if(DEFINED ENV{TWINSCREEN_LIBTORCH})
+  set(libtorch_default $ENV{TWINSCREEN_LIBTORCH})
+endif()
+set(TWINSCREEN_LIBTORCH ${libtorch_default} CACHE PATH "Folder with LibTorch's include/ and lib/")
+if(NOT EXISTS ${TWINSCREEN_LIBTORCH}/lib/libtorch_cpu.so)
+  message(FATAL_ERROR "LibTorch was not found in ${TWINSCREEN_LIBTORCH}. "
+    "cluster/quickstart.sh --fetch-only puts it there; or set TWINSCREEN_LIBTORCH")
+endif()
+
+add_library(twinscreen_libtorch INTERFACE)
+target_include_directories(twinscreen_libtorch SYSTEM INTERFACE
+  ${TWINSCREEN_LIBTORCH}/include ${TWINSCREEN_LIBTORCH}/include/torch/csrc/api/include)
+# The wheel's libraries find their neighbours (OpenMP, CUDA runtime) only through our RPATH.
+target_link_libraries(twinscreen_libtorch INTERFACE
+  ${TWINSCREEN_LIBTORCH}/lib/libtorch_cpu.so ${TWINSCREEN_LIBTORCH}/lib/libc10.so)
+target_link_options(twinscreen_libtorch INTERFACE
+  "LINKER:--disable-new-dtags" "LINKER:-rpath,${TWINSCREEN_LIBTORCH}/lib"
+  "LINKER:--allow-shlib-undefined")
+add_library(twinscreen::libtorch ALIAS twinscreen_libtorch)

@@ -1,0 +1,73 @@
+# twinscreen_add_library(NAME SOURCES ... HEADERS ... LINK ... PRIVATE_LINK ...)
+# One library per folder: target twinscreen_<NAME>, alias twinscreen::<NAME>. The include path is
+# the file path from the root of the repository.
+function(twinscreen_add_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;LINK;PRIVATE_LINK" ${ARGN})
+  set(target twinscreen_${name})
+  if(ARG_SOURCES)
+    add_library(${target} STATIC ${ARG_SOURCES})
+    target_link_libraries(${target} PUBLIC ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK} twinscreen_warnings)
+    target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+    target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE ${ARG_LINK})
+    target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR})
+    target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS})
+  endif()
+  add_library(twinscreen::${name} ALIAS ${target})
+endfunction()
+
+add_library(twinscreen_warnings INTERFACE)
+target_compile_options(twinscreen_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+  $<$<BOOL:${TWINSCREEN_WARNINGS_AS_ERRORS}>:-Werror>)
+
+# twinscreen_add_test(name SOURCES ... LINK ... [NP 1 2 4] [LABELS ...] [TIMEOUT seconds])
+# A GoogleTest program. Without NP it runs as a plain process; with NP it runs under mpiexec on
+# each of the given numbers of ranks. Programs with NP bring their own main (tests/support).
+function(twinscreen_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;NP;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} twinscreen::test_support GTest::gmock
+    twinscreen_warnings)
+  if(ARG_NP)
+    target_link_libraries(${name} PRIVATE twinscreen::test_mpi_main)
+    foreach(ranks IN LISTS ARG_NP)
+      set(test ${name}.np${ranks})
+      add_test(NAME ${test} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${ranks}
+        ${TWINSCREEN_MPIEXEC_FLAGS} $<TARGET_FILE:${name}>)
+      set_tests_properties(${test} PROPERTIES PROCESSORS ${ranks})
+      twinscreen_set_test_properties(${test})
+    endforeach()
+  else()
+    target_link_libraries(${name} PRIVATE GTest::gtest_main)
+    add_test(NAME ${name} COMMAND ${name})
+    twinscreen_set_test_properties(${name})
+  endif()
+endfunction()
+
+# twinscreen_add_script_test(name SCRIPT file [ARGS ...] [LABELS ...] [TIMEOUT seconds])
+# A Python script that tries the real executable; exit code 77 means skipped, with the reason on
+# its last line.
+function(twinscreen_add_script_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT;SCRIPT;PROCESSORS" "ARGS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  if(NOT ARG_PROCESSORS)
+    set(ARG_PROCESSORS 2)
+  endif()
+  add_test(NAME ${name} COMMAND ${TWINSCREEN_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SCRIPT}
+    ${ARG_ARGS})
+  twinscreen_set_test_properties(${name})
+  set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS} SKIP_RETURN_CODE 77)
+endfunction()
+
+macro(twinscreen_set_test_properties test)
+  set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
+    ENVIRONMENT "${TWINSCREEN_TEST_ENVIRONMENT}")
+endmacro()

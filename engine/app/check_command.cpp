@@ -1,0 +1,28 @@
+#include <iostream>
+
+#include "engine/app/commands.hpp"
+#include "engine/run/campaign.hpp"
+#include "experiments/experiments.hpp"
+
+namespace twinscreen {
+
+std::vector<std::string> all_overrides(const CampaignOptions& options)
+{
+    std::vector<std::string> overrides = options.overrides;
+    if (options.limit > 0) overrides.push_back(fmt::format("run.limit={}", options.limit));
+    return overrides;
+}
+
+int check_command(const CampaignOptions& options)
+{
+    Campaign campaign =
+        load_campaign(read_campaign_text(options.file, all_overrides(options)), known_experiments());
+    const CampaignInputs inputs = campaign.inputs();
+    static_cast<void>(campaign.experiment->next_stage(inputs, StageHistory{}));
+    std::cout << options.file.string() << ": no mistakes; " << campaign.experiment_name << " of "
+              << campaign.stimuli->summary() << " by " << campaign.twins.size() << " twin"
+              << (campaign.twins.size() == 1 ? "" : "s") << "\n";
+    return 0;
+}
+
+}  // namespace twinscreen

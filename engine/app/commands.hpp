@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace twinscreen {
+
+/// What the command line says, for the commands that read a campaign.
+struct CampaignOptions {
+    std::filesystem::path file;
+    std::vector<std::string> overrides;  ///< --set key=value
+    std::uint64_t limit = 0;             ///< --limit N, 0: none
+    std::filesystem::path out;           ///< --out DIR, empty: as the campaign says
+};
+
+/// All commands give the exit code of the process; Error is caught in main.
+int init_command(const std::string& experiment, const std::filesystem::path& file, bool overwrite);
+int check_command(const CampaignOptions& options);
+int plan_command(const CampaignOptions& options, int ranks, bool json);
+/// Collective over the processes of the launcher.
+int run_command(const CampaignOptions& options);
+int encode_command(const std::filesystem::path& bundle, const std::filesystem::path& images,
+                   const std::filesystem::path& out, const std::string& units);
+int verify_command(const std::filesystem::path& folder, bool json);
+int list_command(const std::filesystem::path& bundle, bool json);
+int convert_command(const std::string& array, const std::filesystem::path& out);
+
+/// --limit as an override, so that it is checked and recorded like any other.
+std::vector<std::string> all_overrides(const CampaignOptions& options);
+/// Two lines of Python that open a store.
+std::string python_lines(const std::filesystem::path& file);
+
+}  // namespace twinscreen

@@ -1,0 +1,208 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include "engine/app/commands.hpp"
+#include "engine/base/error.hpp"
+#include "kernels/runtime.hpp"
+
+namespace twinscreen {
+namespace {
+
+/// The command line, one subcommand a function; each sets what is to be done.
+class CommandLine {
+public:
+    CommandLine()
+    {
+        app_.require_subcommand(1);
+        app_.set_version_flag("--version", "twinscreen " TWINSCREEN_VERSION);
+        app_.footer(
+            "A first run, without any files:\n"
+            "  twinscreen init screen\n"
+            "  twinscreen run screen.toml                 one process\n"
+            "  mpirun -n 4 twinscreen run screen.toml     four ranks; the same bytes\n"
+            "Killed? The same command goes on where it was.\n"
+            "Exit codes: 0 done, 2 campaign file, 3 twin or input data, 4 store, 5 device,\n"
+            "6 communication, 70 internal error, 75 stopped by a signal and resumable.");
+        add_init();
+        add_check();
+        add_plan();
+        add_run();
+        add_encode();
+        add_verify();
+        add_list();
+        add_convert();
+        add_help();
+    }
+
+    int run(int argc, char** argv)
+    {
+        try {
+            app_.parse(argc, argv);
+        } catch (const CLI::ParseError& error) {
+            const int code = app_.exit(error);
+            return code == 0 ? 0 : 2;
+        }
+        return action_();
+    }
+
+private:
+    CLI::App* command(const char* name, const char* text, const char* footer)
+    {
+        CLI::App* sub = app_.add_subcommand(name, text);
+        sub->footer(footer);
+        return sub;
+    }
+
+    void add_campaign_options(CLI::App* sub)
+    {
+        sub->add_option("FILE", campaign_.file, "the campaign file (TOML)")->required();
+        sub->add_option("--set", campaign_.overrides,
+                        "override a key: --set screen.top_k=20 --set stimuli.0.count=100")
+            ->allow_extra_args(false);
+        sub->add_option("--limit", campaign_.limit, "only the first N stimuli (a smoke run)");
+    }
+
+    void add_init()
+    {
+        CLI::App* sub = command("init", "write a commented campaign that runs as it is",
+                                "Example:  twinscreen init screen && twinscreen run screen.toml");
+        sub->add_option("EXPERIMENT", experiment_, "screen or encoding_score")
+            ->default_val("screen");
+        sub->add_option("--file", out_, "where to write it (EXPERIMENT.toml)");
+        sub->add_flag("--overwrite", flag_, "replace an existing file");
+        sub->callback([this] {
+            action_ = [this] { return init_command(experiment_, out_, flag_); };
+        });
+    }
+
+    void add_check()
+    {
+        CLI::App* sub = command("check", "say everything that is wrong with a campaign; run nothing",
+                                "Example:  twinscreen check screen.toml --set screen.top_k=0");
+        add_campaign_options(sub);
+        sub->callback([this] { action_ = [this] { return check_command(campaign_); }; });
+    }
+
+    void add_plan()
+    {
+        CLI::App* sub = command(
+            "plan", "stages, shards, bytes, memory and shared backbones; needs no MPI",
+            "Example:  twinscreen plan screen.toml --ranks 64");
+        add_campaign_options(sub);
+        sub->add_option("--ranks", ranks_, "ranks that are planned for")->check(CLI::Range(1, 1 << 24));
+        sub->add_flag("--json", flag_, "for programs");
+        sub->callback([this] { action_ = [this] { return plan_command(campaign_, ranks_, flag_); }; });
+    }
+
+    void add_run()
+    {
+        CLI::App* sub = command(
+            "run", "run a campaign, or go on with it",
+            "Examples:  twinscreen run screen.toml --limit 100        try it\n"
+            "           mpirun -n 4 twinscreen run screen.toml        four ranks\n"
+            "To stop: send SIGUSR1 to mpirun (exit code 75), or Ctrl-C, or kill it: the same\n"
+            "command goes on; only shards in flight are computed again.");
+        add_campaign_options(sub);
+        sub->add_option("--out", campaign_.out, "folder of the store (default: `out` of the campaign, "
+                                                "else results/NAME)");
+        sub->callback([this] { action_ = [this] { return run_command(campaign_); }; });
+    }
+
+    void add_encode()
+    {
+        CLI::App* sub = command("encode", "responses of one twin to some images, without a campaign",
+                                "Example:  twinscreen encode bundles/v4_190923 my_images/ out.h5");
+        sub->add_option("BUNDLE", bundle_, "folder of the twin")->required();
+        sub->add_option("IMAGES", images_, "folder, zip, .npy, FILE.h5:/dataset or one image")
+            ->required();
+        sub->add_option("OUT", out_, "the HDF5 file to write")->required();
+        sub->add_option("--units", units_, "a filter over the unit table: \"heldout_r > 0.3\"");
+        sub->callback([this] {
+            action_ = [this] { return encode_command(bundle_, images_, out_, units_); };
+        });
+    }
+
+    void add_verify()
+    {
+        CLI::App* sub = command(
+            "verify", "recompute every checksum of a store and print its content hash",
+            "Example:  twinscreen verify results/quickstart --json\n"
+            "The content hash covers all result columns. It does not depend on the number of\n"
+            "ranks, on who did what, or on restarts.");
+        sub->add_option("DIR", folder_, "folder of the store")->required();
+        sub->add_flag("--json", flag_, "for programs");
+        sub->callback([this] { action_ = [this] { return verify_command(folder_, flag_); }; });
+    }
+
+    void add_list()
+    {
+        CLI::App* sub = command(
+            "list", "experiments, twin families, kinds of stimuli and this build; or one twin",
+            "Examples:  twinscreen list\n           twinscreen list bundles/mouse_cnn");
+        sub->add_option("BUNDLE", bundle_, "show this twin's subjects, areas and units");
+        sub->add_flag("--json", flag_, "for programs");
+        sub->callback([this] { action_ = [this] { return list_command(bundle_, flag_); }; });
+    }
+
+    void add_convert()
+    {
+        CLI::App* sub = command(
+            "convert", "copy an HDF5 array of any storage layout into a .npy file, slice by slice",
+            "Example:  twinscreen convert stimuli.h5:/images stimuli.npy\n"
+            "Campaigns read contiguous, uncompressed HDF5 arrays directly; this is for the others.");
+        sub->add_option("ARRAY", array_, "FILE.h5:/dataset")->required();
+        sub->add_option("OUT", out_, "the .npy file to write")->required();
+        sub->callback([this] { action_ = [this] { return convert_command(array_, out_); }; });
+    }
+
+    void add_help()
+    {
+        CLI::App* sub = command("help", "explain a command", "Example:  twinscreen help run");
+        sub->add_option("COMMAND", experiment_, "");
+        sub->callback([this] {
+            action_ = [this] {
+                const CLI::App* about = &app_;
+                if (!experiment_.empty()) about = app_.get_subcommand(experiment_);
+                std::printf("%s", about->help().c_str());
+                return 0;
+            };
+        });
+    }
+
+    CLI::App app_{
+        "twinscreen: screens any stimuli through digital twins of visual cortex, on any number of "
+        "ranks, into one crash-safe HDF5 store"};
+    std::function<int()> action_;
+    CampaignOptions campaign_;
+    std::string experiment_;
+    std::filesystem::path bundle_;
+    std::filesystem::path images_;
+    std::filesystem::path out_;
+    std::filesystem::path folder_;
+    std::string units_;
+    std::string array_;
+    int ranks_ = 2;
+    bool flag_ = false;
+};
+
+}  // namespace
+}  // namespace twinscreen
+
+int main(int argc, char** argv)
+{
+    try {
+        const twinscreen::KernelRuntime runtime;
+        return twinscreen::CommandLine().run(argc, argv);
+    } catch (const CLI::Error& error) {
+        std::fprintf(stderr, "twinscreen: %s\n", error.what());
+        return 2;
+    } catch (const twinscreen::Error& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+        return error.exit_code();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "twinscreen: internal error: %s\n", error.what());
+        return 70;
+    }
+}

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "engine/app/commands.hpp"
+#include "engine/run/campaign.hpp"
+#include "engine/run/progress.hpp"
+#include "experiments/experiments.hpp"
+
+namespace twinscreen {
+namespace {
+
+/// Bytes that one column takes on disk.
+double stored_bytes(const ColumnSpec& column, const Plan& plan)
+{
+    const auto row = static_cast<double>(column.row_bytes());
+    switch (column.domain) {
+        case Domain::item: return row * static_cast<double>(plan.items);
+        case Domain::shard: return row * static_cast<double>(plan.shards());
+        case Domain::stage: return row;
+    }
+    return row;
+}
+
+const char* name_of(Domain domain)
+{
+    switch (domain) {
+        case Domain::item: return "columns";
+        case Domain::shard: return "partials";
+        case Domain::stage: return "summary";
+    }
+    return "";
+}
+
+struct Memory {
+    double twins = 0.0;
+    double inputs = 0.0;
+    double shard = 0.0;
+    double writer = 0.0;
+    double total() const { return twins + inputs + shard + writer; }
+};
+
+Memory memory_of(const StagePlan& stage, const Campaign& campaign)
+{
+    constexpr double library_bytes = 400.0 * (1U << 20U);  // LibTorch, MPI and HDF5, as loaded
+    Memory memory;
+    memory.twins = library_bytes + static_cast<double>(stage.forward->memory_bytes());
+    for (const InputTransform& canvas : stage.forward->canvases())
+        memory.inputs += static_cast<double>(canvas.row_shape().count()) * sizeof(float);
+    const int readers = std::max(campaign.run.reader_threads, 1);
+    memory.inputs *= static_cast<double>(stage.plan.batch_items) * (2.0 * readers + 3.0);
+    for (const ColumnSpec& column : stage.columns) {
+        const auto row = static_cast<double>(column.row_bytes());
+        if (column.domain == Domain::item)
+            memory.shard += row * static_cast<double>(stage.plan.shard_items);
+        if (column.domain == Domain::shard) memory.shard += row;
+    }
+    memory.writer = std::min(static_cast<double>(campaign.run.queue_mib) * (1U << 20U),
+                             4.0 * memory.shard);
+    return memory;
+}
+
+void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
+{
+    const Plan& plan = stage.plan;
+    std::cout << fmt::format("stage {}: {}\n", plan.stage, campaign.stimuli->summary());
+    std::cout << fmt::format(
+        "  {} stimuli in {} shards of {}, batches of {}; {} rank{}: {:.1f} shards per rank\n",
+        count_text(plan.items), count_text(plan.shards()), plan.shard_items, plan.batch_items,
+        ranks, ranks == 1 ? "" : "s", static_cast<double>(plan.shards()) / ranks);
+    if (plan.shards() < static_cast<std::uint64_t>(ranks) * 32)
+        std::cout << "  warning: below 32 shards per rank the slowest rank holds the others up "
+                     "([run] shard_items)\n";
+    double macs = 0.0;
+    double naive = 0.0;
+    std::cout << "  forward passes of one stimulus:\n";
+    for (const auto& pass : stage.forward->summarise()) {
+        std::cout << fmt::format(
+            "    {}: input {}, {} network{}, {} readout{}{}, {:.1f} MMAC\n", pass.twins, pass.input,
+            pass.networks, pass.networks == 1 ? "" : "s", pass.readouts,
+            pass.readouts == 1 ? "" : "s",
+            pass.folded ? " (area means folded into the weights)" : "", pass.macs / 1e6);
+        macs += pass.macs;
+        naive += pass.naive_macs;
+    }
+    if (naive > 0.0)
+        std::cout << fmt::format(
+            "    together {:.1f} MMAC; every twin alone with all units: {:.1f} MMAC ({:.0f} % saved "
+            "by sharing and folding)\n",
+            macs / 1e6, naive / 1e6, 100.0 * (1.0 - macs / naive));
+    double total = 0.0;
+    std::cout << "  stored:\n";
+    for (const ColumnSpec& column : stage.columns) {
+        const double bytes = stored_bytes(column, plan);
+        total += bytes;
+        std::cout << fmt::format("    /{}/{} {} {}: {}\n", name_of(column.domain), column.name,
+                                 name_of(column.type), column.row_shape().text(),
+                                 bytes_text(bytes));
+    }
+    std::cout << fmt::format("    together {}\n", bytes_text(total));
+    const Memory memory = memory_of(stage, campaign);
+    std::cout << fmt::format(
+        "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer {})\n",
+        bytes_text(memory.total()), bytes_text(memory.twins), bytes_text(memory.inputs),
+        bytes_text(memory.shard), bytes_text(memory.writer));
+}
+
+nlohmann::json json_of(const StagePlan& stage, const Campaign& campaign, int ranks)
+{
+    nlohmann::json columns = nlohmann::json::array();
+    for (const ColumnSpec& column : stage.columns)
+        columns.push_back({{"name", column.name},
+                           {"group", name_of(column.domain)},
+                           {"type", std::string(name_of(column.type))},
+                           {"row", column.row_shape().text()},
+                           {"bytes", stored_bytes(column, stage.plan)}});
+    nlohmann::json passes = nlohmann::json::array();
+    for (const auto& pass : stage.forward->summarise())
+        passes.push_back({{"twins", pass.twins}, {"input", pass.input},
+                          {"networks", pass.networks}, {"readouts", pass.readouts},
+                          {"folded", pass.folded}, {"macs", pass.macs},
+                          {"naive_macs", pass.naive_macs}});
+    return {{"stage", stage.plan.stage},
+            {"items", stage.plan.items},
+            {"shards", stage.plan.shards()},
+            {"shard_items", stage.plan.shard_items},
+            {"batch_items", stage.plan.batch_items},
+            {"threads_per_rank", stage.plan.threads_per_rank},
+            {"ranks", ranks},
+            {"columns", columns},
+            {"passes", passes},
+            {"memory_per_rank_bytes", memory_of(stage, campaign).total()}};
+}
+
+}  // namespace
+
+int plan_command(const CampaignOptions& options, int ranks, bool json)
+{
+    Campaign campaign =
+        load_campaign(read_campaign_text(options.file, all_overrides(options)), known_experiments());
+    const CampaignInputs inputs = campaign.inputs();
+    // Later stages depend on results; the first one is planned from the campaign alone.
+    const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
+    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
+    if (json)
+        std::cout << nlohmann::json{{"campaign", campaign.name},
+                                    {"experiment", campaign.experiment_name},
+                                    {"stages", {json_of(*stage, campaign, ranks)}}}
+                         .dump(2)
+                  << "\n";
+    else
+        print_text(*stage, campaign, ranks);
+    return 0;
+}
+
+}  // namespace twinscreen

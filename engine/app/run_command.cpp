@@ -1,0 +1,82 @@
+#include <cstdio>
+#include <iostream>
+
+#include "engine/app/commands.hpp"
+#include "engine/base/log.hpp"
+#include "engine/run/agreement.hpp"
+#include "engine/run/campaign.hpp"
+#include "engine/run/runner.hpp"
+#include "engine/schedule/stop_signal.hpp"
+#include "experiments/experiments.hpp"
+
+namespace twinscreen {
+
+std::string python_lines(const std::filesystem::path& file)
+{
+    return fmt::format("  import xarray\n  store = xarray.open_datatree(\"{}\")", file.string());
+}
+
+namespace {
+
+std::filesystem::path folder_of(const CampaignOptions& options, const Campaign& campaign)
+{
+    if (!options.out.empty()) return options.out;
+    if (!campaign.out.empty()) return campaign.out.lexically_normal();
+    return std::filesystem::path("results") / campaign.name;
+}
+
+void print_summary(const RunSummary& summary, const std::filesystem::path& folder)
+{
+    std::cout << "\n";
+    for (const std::string& line : summary.lines) std::cout << line << "\n";
+    if (summary.exit_code == exit_resumable) {
+        std::cout << "stopped; what is sealed is kept in " << folder.string()
+                  << ", the same command goes on\n";
+        return;
+    }
+    std::cout << "store: " << folder.string() << "\n";
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+        if (entry.path().extension() == ".h5")
+            std::cout << "open it in Python:\n" << python_lines(entry.path()) << "\n";
+    std::cout.flush();
+}
+
+int run_on(Communicator& communicator, const CampaignOptions& options)
+{
+    const auto folder_of_file = std::filesystem::absolute(options.file).parent_path();
+    CampaignText text{"", options.file.string(), folder_of_file, all_overrides(options)};
+    on_rank_0(communicator, [&] { text = read_campaign_text(options.file, text.overrides); });
+    text.text = broadcast_text(communicator, text.text);
+    Campaign campaign;
+    agree(communicator, [&] { campaign = load_campaign(text, known_experiments()); });
+    const std::filesystem::path folder = folder_of(options, campaign);
+    const RunSummary summary = run_campaign(campaign, folder, communicator, stop_requested());
+    if (communicator.rank() == 0) print_summary(summary, folder);
+    return summary.exit_code;
+}
+
+}  // namespace
+
+int run_command(const CampaignOptions& options)
+{
+    const auto communicator =
+        started_by_mpi_launcher() ? make_mpi_communicator() : make_local_communicator();
+    start_log(communicator->rank());
+    install_stop_signals();
+    try {
+        return run_on(*communicator, options);
+    } catch (const AgreedFailure& failure) {
+        if (!failure.message.empty()) std::fprintf(stderr, "%s\n", failure.message.c_str());
+        return failure.exit_code;
+    } catch (const Error& error) {
+        // The other ranks do not know: nobody may wait for them in a collective call.
+        std::fprintf(stderr, "%s\n", error.what());
+        communicator->abort(error.exit_code());
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "internal error: %s\n", error.what());
+        communicator->abort(70);
+    }
+    return 70;
+}
+
+}  // namespace twinscreen

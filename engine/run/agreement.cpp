@@ -1,0 +1,38 @@
+#include "engine/run/agreement.hpp"
+
+#include <array>
+#include <optional>
+
+#include "engine/base/error.hpp"
+
+namespace twinscreen {
+
+void agree(Communicator& communicator, const std::function<void()>& action)
+{
+    std::optional<Error> mine;
+    try {
+        action();
+    } catch (const Error& error) {
+        mine = error;
+    } catch (const std::exception& error) {
+        mine = Error(Error::Kind::internal, error.what());
+    }
+    const double nobody = communicator.size();
+    const double reporter = mine ? communicator.rank() : nobody;
+    std::array<double, 1> first{reporter};
+    communicator.all_reduce(first, Reduction::min);
+    if (first[0] >= nobody) return;
+    const bool is_mine = first[0] == communicator.rank();
+    std::array<double, 1> code{is_mine ? mine->exit_code() : 0.0};
+    communicator.all_reduce(code, Reduction::max);
+    throw AgreedFailure{static_cast<int>(code[0]), is_mine ? mine->what() : ""};
+}
+
+void on_rank_0(Communicator& communicator, const std::function<void()>& action)
+{
+    agree(communicator, [&] {
+        if (communicator.rank() == 0) action();
+    });
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "engine/comm/communicator.hpp"
+
+namespace twinscreen {
+
+/// A failure that every rank knows of, so all of them leave in order. The message is empty on all
+/// ranks but the one that has to print it.
+struct AgreedFailure {
+    int exit_code = 0;
+    std::string message;
+};
+
+/// Collective: every rank runs `action`; if it failed anywhere, all ranks throw AgreedFailure, with
+/// the message on the lowest failing rank. So a mistake that every rank sees is printed once, and
+/// nobody waits for a rank that has left.
+void agree(Communicator& communicator, const std::function<void()>& action);
+
+/// Collective: only rank 0 runs `action`; its failure ends all ranks as in `agree`.
+void on_rank_0(Communicator& communicator, const std::function<void()>& action);
+
+}  // namespace twinscreen

@@ -1,0 +1,173 @@
+#include "engine/run/campaign.hpp"
+
+#include <fstream>
+#include <limits>
+#include <sstream>
+
+#include "engine/stimulus/stimuli.hpp"
+#include "engine/twin/bundle.hpp"
+
+namespace twinscreen {
+
+CampaignInputs Campaign::inputs()
+{
+    return {twins, covariates, stimuli.get(), seed, schedule};
+}
+
+CampaignText read_campaign_text(const std::filesystem::path& file,
+                                std::vector<std::string> overrides)
+{
+    std::ifstream stream(file, std::ios::binary);
+    TWINSCREEN_REQUIRE(stream.good() && std::filesystem::is_regular_file(file), config,
+                       "{}: cannot read this campaign file (twinscreen init writes one)",
+                       file.string());
+    std::ostringstream text;
+    text << stream.rdbuf();
+    std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
+    return {text.str(), file.string(), std::move(folder), std::move(overrides)};
+}
+
+namespace {
+
+constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+
+void read_run_section(ConfigSection section, Campaign& campaign)
+{
+    ScheduleSettings& schedule = campaign.schedule;
+    RunSettings& run = campaign.run;
+    schedule.shard_items = static_cast<std::uint64_t>(
+        section.get_or<std::int64_t>("shard_items", 0, "stimuli", in_range<std::int64_t>(1, 1 << 24)));
+    schedule.batch_items = static_cast<std::uint32_t>(
+        section.get_or<std::int64_t>("batch_items", 0, "stimuli", in_range<std::int64_t>(1, 65536)));
+    schedule.threads_per_rank = static_cast<std::uint32_t>(
+        section.get_or<std::int64_t>("threads_per_rank", 1, "threads", in_range<std::int64_t>(1, 1024)));
+    schedule.limit = static_cast<std::uint64_t>(
+        section.get_or<std::int64_t>("limit", 0, "stimuli", in_range<std::int64_t>(1, most)));
+    run.checkpoint_minutes = section.get_or<double>("checkpoint_minutes", run.checkpoint_minutes,
+                                                    "min", in_range(0.001, 1440.0));
+    run.reader_threads = static_cast<int>(
+        section.get_or<std::int64_t>("reader_threads", 0, "threads", in_range<std::int64_t>(1, 256)));
+    run.queue_mib = static_cast<int>(
+        section.get_or<std::int64_t>("queue_mib", run.queue_mib, "MiB", in_range<std::int64_t>(1, 65536)));
+    run.silence_s = section.get_or<double>("silence", run.silence_s, "s", in_range(2.0, 3600.0));
+    run.mixed_numerics = section.one_of("numerics", "same", {"same", "mixed"}) == "mixed";
+    run.queue = section.one_of("queue", "auto", {"auto", "service", "static"});
+    if (section.one_of("on_bad_image", "stop", {"stop", "nan"}) == "nan")
+        run.on_bad_image = BadImage::record_nan;
+    section.reject_unknown_keys();
+}
+
+void read_twins(ConfigSection& root, Campaign& campaign)
+{
+    for (ConfigSection& section : root.children("twins")) {
+        Twin twin = make_twin(section, campaign.seed);
+        campaign.covariates.push_back(read_covariates(section, twin));
+        if (!twin.parts.empty()) section.reject_unknown_keys();
+        for (const Twin& other : campaign.twins)
+            if (other.spec.name == twin.spec.name && !section.has_mistakes())
+                section.complain("name", fmt::format("two twins are called '{}'", twin.spec.name),
+                                 "give one of them another name = \"...\"");
+        campaign.twins.push_back(std::move(twin));
+    }
+}
+
+/// `path = ANYTHING` opens what lies there by its kind, all other keys are those of a source.
+std::unique_ptr<StimulusSource> read_set(ConfigSection& section, std::uint64_t seed,
+                                         std::uint32_t number)
+{
+    if (!section.has("path")) return make_stimulus_source(section, seed, number);
+    const auto path = section.path("path");
+    if (section.has_mistakes() || !path) return nullptr;
+    try {
+        return open_stimuli(*path);
+    } catch (const Error& error) {
+        section.complain("path", error.what());
+        return nullptr;
+    }
+}
+
+void read_stimuli(ConfigSection& root, Campaign& campaign)
+{
+    std::vector<std::unique_ptr<StimulusSource>> sets;
+    std::uint32_t number = 0;
+    bool complete = true;
+    for (ConfigSection& section : root.children("stimuli")) {
+        auto set = read_set(section, campaign.seed, number++);
+        section.reject_unknown_keys();
+        complete = complete && set != nullptr && !section.has_mistakes();
+        sets.push_back(std::move(set));
+    }
+    if (sets.empty())
+        root.complain("stimuli", "the campaign has no [[stimuli]]",
+                      "twinscreen list shows the kinds of stimuli; twinscreen init writes an example");
+    else if (complete)
+        campaign.stimuli = concatenate(std::move(sets));
+}
+
+void read_experiment(ConfigSection& root, Campaign& campaign, const ExperimentRegistry& registry)
+{
+    std::string names;
+    for (const auto& entry : registry.entries()) {
+        names += fmt::format("{}[{}]", names.empty() ? "" : " or ", entry.name);
+        if (!root.has(entry.name)) continue;
+        ConfigSection section = root.child(entry.name);
+        if (!campaign.experiment_name.empty()) {
+            root.complain(entry.name, fmt::format("the campaign has [{}] already, a second "
+                                                  "experiment needs a campaign of its own",
+                                                  campaign.experiment_name));
+            continue;
+        }
+        campaign.experiment_name = entry.name;
+        campaign.experiment = entry.make(section);
+        section.reject_unknown_keys();
+        if (entry.needs_twins && !root.has("twins"))
+            root.complain("twins", "the campaign has no [[twins]]",
+                          "name a bundle, or family = \"gabor_energy\", which needs no files");
+    }
+    if (campaign.experiment_name.empty())
+        root.complain(registry.entries().front().name,
+                      fmt::format("the campaign names no experiment (expected {})", names));
+}
+
+/// Every stimulus set against every network input: sizes in degrees, array shapes.
+void check_stimuli(ConfigSection& root, const Campaign& campaign)
+{
+    if (!campaign.stimuli || root.has_mistakes()) return;
+    for (const Twin& twin : campaign.twins)
+        for (const TwinPart& part : twin.parts) {
+            try {
+                campaign.stimuli->check(part.backbone->input());
+            } catch (Error& error) {
+                root.complain("stimuli", fmt::format("for twin '{}': {}", twin.spec.name, error.what()));
+                return;
+            }
+        }
+}
+
+}  // namespace
+
+Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& registry)
+{
+    ConfigDocument document = ConfigDocument::parse(text.text, text.display_name, text.folder);
+    for (const std::string& assignment : text.overrides) document.override_value(assignment);
+
+    ConfigSection root = document.root();
+    Campaign campaign;
+    campaign.text = text.text;
+    campaign.overrides = text.overrides;
+    campaign.name = root.get_or<std::string>(
+        "name", std::filesystem::path(text.display_name).stem().string());
+    campaign.seed = static_cast<std::uint64_t>(
+        root.get_or<std::int64_t>("seed", 0, "", in_range<std::int64_t>(0, most)));
+    campaign.out = root.path("out").value_or(std::filesystem::path{});
+    read_run_section(root.child("run"), campaign);
+    read_twins(root, campaign);
+    read_stimuli(root, campaign);
+    read_experiment(root, campaign, registry);
+    root.reject_unknown_keys();
+    check_stimuli(root, campaign);
+    document.throw_if_invalid();
+    return campaign;
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/run/experiment.hpp"
+
+namespace twinscreen {
+
+/// How to run, as opposed to what: nothing here changes a result, and nothing here is compared on
+/// resume (except the numerics switch, which is recorded).
+struct RunSettings {
+    double checkpoint_minutes = 10.0;
+    int reader_threads = 0;  ///< per rank; 0: cores of the node / ranks of the node
+    int queue_mib = 256;     ///< bound of the writer's queue [MiB]
+    bool mixed_numerics = false;
+    BadImage on_bad_image = BadImage::stop;
+    std::string queue = "auto";  ///< "auto", "service", "static"
+    double silence_s = 20.0;     ///< a rank silent for longer ends the job [s]
+};
+
+/// One validated campaign file. The same on every rank.
+struct Campaign {
+    std::string name;
+    std::string text;                    ///< the file as it was read
+    std::vector<std::string> overrides;  ///< --set key=value
+    std::filesystem::path out;           ///< folder of the store; empty where the file names none
+    std::string experiment_name;
+    std::unique_ptr<Experiment> experiment;
+    std::vector<Twin> twins;
+    std::vector<TwinCovariates> covariates;
+    std::unique_ptr<StimulusSource> stimuli;
+    std::uint64_t seed = 0;
+    ScheduleSettings schedule;
+    RunSettings run;
+
+    CampaignInputs inputs();
+};
+
+struct CampaignText {
+    std::string text;
+    std::string display_name;       ///< as typed, for messages
+    std::filesystem::path folder;   ///< what relative paths are relative to
+    std::vector<std::string> overrides;
+};
+
+/// Reads the file. Throws Error(config) if it cannot be read.
+CampaignText read_campaign_text(const std::filesystem::path& file,
+                                std::vector<std::string> overrides);
+
+/// Checks everything that can be checked without running; one Error(config) lists all mistakes.
+/// Independent; every rank parses the same bytes.
+Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& registry);
+
+}  // namespace twinscreen

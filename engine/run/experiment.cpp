@@ -1,0 +1,112 @@
+#include "engine/run/experiment.hpp"
+
+#include <algorithm>
+
+namespace twinscreen {
+
+std::uint64_t CampaignInputs::items() const
+{
+    const std::uint64_t all = stimuli != nullptr ? stimuli->count() : 0;
+    return schedule.limit > 0 ? std::min(schedule.limit, all) : all;
+}
+
+bool StageHistory::has(std::string_view stage) const { return stages_.find(stage) != stages_.end(); }
+
+OwnedBatch StageHistory::read(std::string_view stage, ColumnId column, std::uint64_t first_row,
+                              std::uint64_t rows) const
+{
+    const auto found = stages_.find(stage);
+    TWINSCREEN_REQUIRE(found != stages_.end(), internal, "stage '{}' is not finished", stage);
+    return found->second->read(column, first_row, rows);
+}
+
+void StageHistory::add(std::string stage, std::unique_ptr<ResultSink> sink)
+{
+    stages_.emplace(std::move(stage), std::move(sink));
+}
+
+void StageHistory::close()
+{
+    for (auto& [name, sink] : stages_) sink->close();
+    stages_.clear();
+}
+
+void ExperimentRegistry::add(Entry entry)
+{
+    TWINSCREEN_REQUIRE(find(entry.name) == nullptr, internal, "two experiments are called '{}'",
+                       entry.name);
+    entries_.push_back(std::move(entry));
+}
+
+const ExperimentRegistry::Entry* ExperimentRegistry::find(std::string_view name) const noexcept
+{
+    for (const Entry& entry : entries_)
+        if (entry.name == name) return &entry;
+    return nullptr;
+}
+
+namespace {
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/// Small enough for progress and balance, large enough that its overhead and its partial results
+/// do not matter. The bounds are choices, not measurements; `[run] shard_items` overrides them.
+std::uint64_t choose_shard_items(std::uint64_t items, std::uint64_t batch, double macs_per_item,
+                                 std::size_t item_bytes, std::size_t partial_bytes)
+{
+    constexpr std::uint64_t wanted_shards = 1024;
+    constexpr std::uint64_t fewest_shards = 64;
+    constexpr std::uint64_t most_items = 1U << 16U;
+    constexpr double most_macs = 1e11;                          // a few seconds of one core
+    constexpr std::size_t most_shard_bytes = std::size_t{64} << 20U;
+    constexpr std::size_t most_partial_bytes = std::size_t{256} << 20U;
+
+    std::uint64_t shard = std::max<std::uint64_t>(items / wanted_shards, 1);
+    const std::uint64_t affordable_shards =
+        std::max<std::uint64_t>(most_partial_bytes / std::max<std::size_t>(partial_bytes, 1),
+                                fewest_shards);
+    shard = std::max(shard, items / affordable_shards);
+    if (macs_per_item > 0.0)
+        shard = std::min(shard, static_cast<std::uint64_t>(most_macs / macs_per_item) + 1);
+    if (item_bytes > 0) shard = std::min<std::uint64_t>(shard, most_shard_bytes / item_bytes + 1);
+    return round_up(std::clamp<std::uint64_t>(shard, 1, most_items), batch);
+}
+
+}  // namespace
+
+void describe_stimuli(const CampaignInputs& inputs, StageTables& tables)
+{
+    constexpr std::uint64_t most_rows = 10'000'000;
+    if (inputs.items() > most_rows) {
+        tables.items_as_function =
+            fmt::format("seed {}; {}", inputs.seed, inputs.stimuli->identity());
+        return;
+    }
+    const StimulusSource* stimuli = inputs.stimuli;
+    tables.describe_items = [stimuli](ItemRange items) { return stimuli->describe(items); };
+}
+
+Plan plan_stimulus_stage(const std::string& stage, const CampaignInputs& inputs,
+                         const ForwardPlan& forward, std::size_t item_bytes,
+                         std::size_t partial_bytes)
+{
+    constexpr std::uint32_t default_batch = 16;
+    Plan plan;
+    plan.stage = stage;
+    plan.items = inputs.items();
+    plan.threads_per_rank = inputs.schedule.threads_per_rank;
+    const std::uint32_t wanted =
+        inputs.schedule.batch_items > 0 ? inputs.schedule.batch_items : default_batch;
+    plan.batch_items =
+        static_cast<std::uint32_t>(round_up(wanted, forward.batch_multiple()));
+    plan.shard_items = inputs.schedule.shard_items > 0
+                           ? round_up(inputs.schedule.shard_items, plan.batch_items)
+                           : choose_shard_items(plan.items, plan.batch_items,
+                                                forward.macs_per_item(), item_bytes, partial_bytes);
+    return plan;
+}
+
+}  // namespace twinscreen

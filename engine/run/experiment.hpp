@@ -1,0 +1,149 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/config/section.hpp"
+#include "engine/device/executor.hpp"
+#include "engine/run/covariates.hpp"
+#include "engine/run/forward_plan.hpp"
+#include "engine/run/input_reader.hpp"
+#include "engine/schedule/plan.hpp"
+#include "engine/store/sink.hpp"
+
+namespace twinscreen {
+
+/// How the campaign file asks for work to be cut; 0 means that the engine chooses.
+struct ScheduleSettings {
+    std::uint64_t shard_items = 0;
+    std::uint32_t batch_items = 0;
+    std::uint32_t threads_per_rank = 1;
+    std::uint64_t limit = 0;  ///< only the first items; 0: all
+};
+
+/// What a campaign is about: the same on every rank.
+struct CampaignInputs {
+    std::span<Twin> twins;
+    std::span<const TwinCovariates> covariates;
+    const StimulusSource* stimuli = nullptr;
+    std::uint64_t seed = 0;
+    ScheduleSettings schedule;
+
+    /// Stimuli of the campaign, with the limit of a smoke run applied.
+    std::uint64_t items() const;
+};
+
+/// One stage as an experiment wants it.
+struct StagePlan {
+    Plan plan;
+    std::vector<ColumnSpec> columns;
+    StageTables tables;
+    Identity settings;  ///< what results depend on besides plan, twins, stimuli and seed
+    std::shared_ptr<ForwardPlan> forward;
+};
+
+/// Finished stages of the running campaign, readable from any rank. Independent.
+class StageHistory {
+public:
+    bool has(std::string_view stage) const;
+    OwnedBatch read(std::string_view stage, ColumnId column, std::uint64_t first_row,
+                    std::uint64_t rows) const;
+    void add(std::string stage, std::unique_ptr<ResultSink> sink);
+    /// Collective: closes the stages' files.
+    void close();
+
+private:
+    std::map<std::string, std::unique_ptr<ResultSink>, std::less<>> stages_;
+};
+
+/// Columns of the running stage, readable by `combine` and `report` on rank 0.
+class StageResults {
+public:
+    StageResults(const Plan& plan, ResultSink& sink) : plan_(plan), sink_(sink) {}
+    const Plan& plan() const noexcept { return plan_; }
+    OwnedBatch read(ColumnId column, std::uint64_t first_row, std::uint64_t rows) const
+    {
+        return sink_.read(column, first_row, rows);
+    }
+
+private:
+    const Plan& plan_;
+    ResultSink& sink_;
+};
+
+/// Rows of stage columns, in column order.
+using SummaryRows = std::vector<std::pair<ColumnId, OwnedBatch>>;
+
+struct ShardTools {
+    InputStream& inputs;  ///< the shard's declared reads, batch by batch, prefetched
+    ForwardPlan& forward;
+    /// Rows of one column of this shard; the writer thread takes them.
+    std::function<void(ColumnId, OwnedBatch)> write;
+    Executor& executor;
+    std::uint64_t seed = 0;
+};
+
+/// One analysis: a sequence of stages, each a bag of independent shards.
+class Experiment {
+public:
+    virtual ~Experiment() = default;
+    /// Collective, same answer on every rank; nullopt: the campaign is complete. Throws
+    /// Error(config or data) for settings that do not fit the twins or stimuli.
+    virtual std::optional<StagePlan> next_stage(const CampaignInputs&, const StageHistory&) = 0;
+    /// The stimuli that a shard needs. Independent, pure.
+    virtual ItemRange reads(const Shard& shard) const { return shard.items; }
+    /// Independent. A function of shard, seed, inputs and twins only.
+    virtual void run_shard(const Shard& shard, ShardTools& tools) = 0;
+    /// Rank 0, when every shard of the stage is sealed: the stage's summary, combined from the
+    /// shards in shard order.
+    virtual SummaryRows combine(const StageResults&) { return {}; }
+    /// Rank 0, after the last stage: plain lines for the closing summary; may put pictures into
+    /// the folder.
+    virtual std::vector<std::string> report(const StageResults&, const CampaignInputs&,
+                                            const std::filesystem::path& folder)
+    {
+        static_cast<void>(folder);
+        return {};
+    }
+};
+
+/// The analyses that this build knows, by the name of their campaign section.
+class ExperimentRegistry {
+public:
+    using Factory = std::function<std::unique_ptr<Experiment>(ConfigSection&)>;
+    struct Entry {
+        std::string name;
+        std::string summary;
+        std::string example;  ///< a commented campaign that runs as it is, for `init`
+        Factory make;
+        bool needs_twins = true;
+    };
+
+    /// Throws Error(internal) for a name that exists already.
+    void add(Entry entry);
+    const Entry* find(std::string_view name) const noexcept;
+    const std::vector<Entry>& entries() const noexcept { return entries_; }
+
+private:
+    std::vector<Entry> entries_;
+};
+
+/// Fills `tables` with the description of the campaign's stimuli: a table, or above 10^7 items the
+/// function that makes them (their identity text).
+void describe_stimuli(const CampaignInputs& inputs, StageTables& tables);
+
+/// Batch and shard sizes for a stage over stimuli. The sizes depend on the campaign only.
+///
+/// item_bytes     stored per item, for a bound on the writer's buffers
+/// partial_bytes  stored per shard, for a bound on what `combine` reads
+Plan plan_stimulus_stage(const std::string& stage, const CampaignInputs& inputs,
+                         const ForwardPlan& forward, std::size_t item_bytes,
+                         std::size_t partial_bytes);
+
+}  // namespace twinscreen

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/table.hpp"
+#include "engine/run/covariates.hpp"
+#include "engine/run/input_reader.hpp"
+#include "engine/twin/twin.hpp"
+
+namespace twinscreen {
+
+/// What an experiment wants of every stimulus.
+struct ForwardWants {
+    bool units = false;  ///< responses of all kept units
+    bool areas = false;  ///< means over the kept units of each (twin, subject, area)
+};
+
+/// The passes that one batch of stimuli takes through all twins of a campaign: twins that share
+/// transform and backbone run it once, area means are folded into the readouts where these are
+/// linear and nobody asked for the units.
+class ForwardPlan {
+public:
+    /// `twins` must outlive the plan; `covariates` holds one entry per twin.
+    ForwardPlan(std::span<Twin> twins, std::span<const TwinCovariates> covariates,
+                ForwardWants wants);
+    ~ForwardPlan();
+    ForwardPlan(ForwardPlan&&) noexcept;
+
+    /// Distinct network inputs; input batches hold one canvas for each.
+    const std::vector<InputTransform>& canvases() const noexcept { return canvases_; }
+    /// Distinct covariate bindings; input batches hold one array for each.
+    const std::vector<CovariateBinding>& bindings() const noexcept { return bindings_; }
+    /// Unit tables of all twins, one after the other, with a first column "twin".
+    const Table& units() const noexcept { return units_; }
+    /// One row per (twin, subject, area), in order of appearance: twin, subject, area, unit_count.
+    const Table& areas() const noexcept { return areas_; }
+    /// Rows of a batch that all compute batches divide.
+    std::uint32_t batch_multiple() const noexcept { return batch_multiple_; }
+    /// Multiply-accumulates of one stimulus.
+    double macs_per_item() const noexcept;
+    /// Weights and largest activations [bytes].
+    std::size_t memory_bytes() const noexcept;
+
+    /// Responses of one input batch. Rows of invalid items are NaN. Independent; one thread.
+    ///
+    /// units  f32 [rows, units], ignored unless wanted; rows >= the batch's item count
+    /// areas  f32 [rows, areas], ignored unless wanted
+    void run(const InputBatch& batch, Batch units, Batch areas, Executor& executor);
+
+    /// One line per backbone pass, for `plan`.
+    struct PassSummary {
+        std::string twins;      ///< "v4_shared_25 x 2 readouts"
+        std::string input;      ///< "112x112x3"
+        std::size_t networks = 0;
+        std::size_t readouts = 0;
+        bool folded = false;
+        double macs = 0;        ///< per stimulus, as planned
+        double naive_macs = 0;  ///< every twin alone, every unit computed
+    };
+    std::vector<PassSummary> summarise() const;
+
+private:
+    struct Job;   // one readout of a pass and where its outputs go
+    struct Pass;  // one backbone and its jobs
+
+    void build_tables();
+    void add_part(std::size_t twin, TwinPart& part, std::size_t first_unit);
+    Pass& pass_for(std::size_t twin, const std::shared_ptr<Backbone>& backbone);
+    void run_pass(Pass& pass, const InputBatch& batch, std::int64_t rows, Executor& executor);
+    void average_areas(std::int64_t rows);
+
+    std::span<Twin> twins_;
+    std::span<const TwinCovariates> covariates_;
+    ForwardWants wants_;
+    std::vector<InputTransform> canvases_;
+    std::vector<CovariateBinding> bindings_;
+    Table units_;
+    Table areas_;
+    std::vector<std::size_t> area_of_unit_;
+    std::vector<double> area_weight_;  // 1 / units of the area
+    std::vector<std::size_t> unfolded_units_;
+    std::vector<std::unique_ptr<Pass>> passes_;
+    std::uint32_t batch_multiple_ = 1;
+    std::size_t unit_count_ = 0;
+    std::size_t area_count_ = 0;
+
+    std::vector<double> area_sums_;   // [rows, areas], reused
+    OwnedBatch unit_rows_;            // [rows, units] when only areas are wanted
+    Batch units_out_;
+    Batch areas_out_;
+};
+
+}  // namespace twinscreen

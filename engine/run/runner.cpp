@@ -1,0 +1,445 @@
+#include "engine/run/runner.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <deque>
+
+#include "engine/base/digest.hpp"
+#include "engine/base/log.hpp"
+#include "engine/run/agreement.hpp"
+#include "engine/run/progress.hpp"
+#include "engine/run/telemetry.hpp"
+#include "engine/schedule/shard_queue.hpp"
+#include "engine/store/folder_lock.hpp"
+#include "engine/twin/bundle.hpp"
+
+namespace twinscreen {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start)
+{
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Cores of this node over its ranks: what one rank may use for reading beside computing.
+int default_reader_threads(Communicator& communicator)
+{
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    const int cores =
+        sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    // mpirun binds a rank to its own core, so the mask already excludes the other ranks' cores;
+    // unbound ranks see all cores of the node and share them.
+    std::array<double, 1> node_ranks{static_cast<double>(communicator.node_rank() + 1)};
+    communicator.all_reduce(node_ranks, Reduction::max);
+    const int shared = cores > 1 ? cores / static_cast<int>(node_ranks[0]) : 1;
+    return std::clamp(shared, 1, 8);
+}
+
+/// What one rank does between the opening of a stage and its end.
+class Worker {
+public:
+    Worker(Campaign& campaign, const StagePlan& stage, ResultSink& sink, ShardQueue& queue,
+           InputReader& reader, Communicator& communicator, const std::atomic<bool>& stop,
+           Clock::time_point run_start)
+        : campaign_(campaign),
+          stage_(stage),
+          sink_(sink),
+          queue_(queue),
+          reader_(reader),
+          communicator_(communicator),
+          stop_(stop),
+          run_start_(run_start),
+          executor_(make_host_executor()),
+          last_epoch_(sink.state().epoch)
+    {
+    }
+
+    /// Until the queue says Finish.
+    void work()
+    {
+        while (true) {
+            if (mine_.empty()) take(queue_.next());
+            const Instruction current = mine_.front();
+            mine_.pop_front();
+            // A shard found torn is announced when it is found: nothing may be announced before it.
+            if (!std::holds_alternative<VerifyShard>(current)) claim_ahead();
+            if (const auto* run = std::get_if<RunShard>(&current)) run_shard(run->shard, false);
+            else if (const auto* verify = std::get_if<VerifyShard>(&current))
+                verify_shard(verify->shard);
+            else if (const auto* join = std::get_if<JoinCheckpoint>(&current))
+                sink_.checkpoint(last_epoch_ = join->epoch);
+            else
+                return;
+        }
+    }
+
+    /// The same on every rank after `work`.
+    std::uint32_t last_epoch() const noexcept { return last_epoch_; }
+
+private:
+    /// Gives batches to the experiment and, between them, asks for the next shard, so that its
+    /// inputs are being read before this one is done.
+    class ClaimingStream final : public InputStream {
+    public:
+        ClaimingStream(Worker& worker, InputStream& inputs) : worker_(worker), inputs_(inputs) {}
+        const InputBatch* next() override
+        {
+            worker_.claim_ahead();
+            return inputs_.next();
+        }
+        double fill_s() const noexcept override { return inputs_.fill_s(); }
+        double wait_s() const noexcept override { return inputs_.wait_s(); }
+
+    private:
+        Worker& worker_;
+        InputStream& inputs_;
+    };
+
+    void take(const Instruction& instruction)
+    {
+        if (const auto* run = std::get_if<RunShard>(&instruction))
+            reader_.announce(run->shard, campaign_.experiment->reads(run->shard));
+        mine_.push_back(instruction);
+    }
+
+    void claim_ahead()
+    {
+        if (!mine_.empty()) return;
+        if (const std::optional<Instruction> ahead = queue_.try_next()) take(*ahead);
+    }
+
+    void run_shard(const Shard& shard, bool recomputed)
+    {
+        if (stop_.load()) return;
+        const Clock::time_point start = Clock::now();
+        ClaimingStream inputs(*this, reader_.open(shard));
+        double wait_write_s = 0.0;
+        const auto write = [&](ColumnId column, OwnedBatch rows) {
+            const Clock::time_point before = Clock::now();
+            sink_.write(shard, column, std::move(rows));
+            wait_write_s += seconds_since(before);
+        };
+        try {
+            ShardTools tools{inputs, *stage_.forward, write, *executor_, campaign_.seed};
+            campaign_.experiment->run_shard(shard, tools);
+        } catch (const ShardStopped&) {
+            sink_.abandon(shard);
+            return;
+        } catch (Error& error) {
+            throw error.add_context(fmt::format("while running shard {} on rank {}",
+                                                index_of(shard.id), communicator_.rank()));
+        }
+        ShardReport report;
+        report.shard = shard.id;
+        report.items = static_cast<std::uint32_t>(shard.items.count);
+        report.rank = communicator_.rank();
+        report.recomputed = recomputed ? 1 : 0;
+        report.fill_s = static_cast<float>(inputs.fill_s());
+        report.wait_fill_s = static_cast<float>(inputs.wait_s());
+        report.wait_write_s = static_cast<float>(wait_write_s);
+        report.compute_s =
+            static_cast<float>(seconds_since(start) - inputs.wait_s() - wait_write_s);
+        seal(shard, report);
+    }
+
+    void seal(const Shard& shard, const ShardReport& report)
+    {
+        sink_.seal(shard, communicator_.rank(), report.compute_s,
+                   [this, report](const Sealed& sealed) {
+                       ShardReport told = report;
+                       told.checksum = sealed.checksum;
+                       told.write_s = sealed.write_s;
+                       told.finished_s = seconds_since(run_start_);
+                       queue_.completed(told);
+                   });
+    }
+
+    void verify_shard(const Shard& shard)
+    {
+        if (stop_.load()) return;
+        if (sink_.verify(shard)) {
+            ShardReport report;
+            report.shard = shard.id;
+            report.items = static_cast<std::uint32_t>(shard.items.count);
+            report.rank = communicator_.rank();
+            report.verified = 1;
+            report.finished_s = seconds_since(run_start_);
+            queue_.completed(report);
+            return;
+        }
+        spdlog::warn("shard {} does not match its checksum and is computed again",
+                     index_of(shard.id));
+        reader_.announce(shard, campaign_.experiment->reads(shard));
+        run_shard(shard, true);
+    }
+
+    Campaign& campaign_;
+    const StagePlan& stage_;
+    ResultSink& sink_;
+    ShardQueue& queue_;
+    InputReader& reader_;
+    Communicator& communicator_;
+    const std::atomic<bool>& stop_;
+    Clock::time_point run_start_;
+    std::unique_ptr<Executor> executor_;
+    std::deque<Instruction> mine_;  // claimed and not started
+    std::uint32_t last_epoch_;
+};
+
+/// Everything of one run that stages share.
+struct Run {
+    Campaign& campaign;
+    std::filesystem::path folder;
+    Communicator& communicator;
+    std::atomic<bool>& stop;
+    std::string numerics;
+    int reader_threads = 1;
+    std::unique_ptr<Telemetry> telemetry;  // rank 0
+    RunSummary summary;
+};
+
+StoreOptions store_options(const Run& run, const StagePlan& stage)
+{
+    StoreOptions options;
+    options.file = run.folder / (stage.plan.stage + ".h5");
+    options.identity = stage_identity(run.campaign, stage);
+    options.numerics = run.numerics;
+    options.allow_mixed_numerics = run.campaign.run.mixed_numerics;
+    options.queue_bytes = static_cast<std::size_t>(run.campaign.run.queue_mib) << 20U;
+    std::string overrides;
+    for (const std::string& assignment : run.campaign.overrides) overrides += assignment + "\n";
+    options.provenance = {{"campaign_name", run.campaign.name},
+                          {"campaign_text", run.campaign.text},
+                          {"campaign_overrides", overrides},
+                          {"experiment", run.campaign.experiment_name},
+                          {"numerics_mode", run.campaign.run.mixed_numerics ? "mixed" : "same"}};
+    for (const Twin& twin : run.campaign.twins)
+        options.provenance.push_back(
+            {"twin." + twin.spec.name,
+             fmt::format("family {}, licence {}, {}", twin.spec.family, twin.spec.licence,
+                         twin.spec.citation)});
+    return options;
+}
+
+QueueOptions queue_options(Run& run, const StageState& state, Progress* progress,
+                           ProgressDisplay* display, const std::string& stage)
+{
+    QueueOptions options;
+    options.checkpoint_interval = std::chrono::milliseconds(
+        static_cast<std::int64_t>(run.campaign.run.checkpoint_minutes * 60'000.0));
+    options.first_epoch = state.epoch + 1;
+    options.silence = std::chrono::milliseconds(
+        static_cast<std::int64_t>(run.campaign.run.silence_s * 1000.0));
+    options.stop = &run.stop;
+    if (progress == nullptr) return options;
+    options.absorb = [&run, progress, display, stage](const ShardReport& report) {
+        progress->absorb(report);
+        run.telemetry->shard(stage, report);
+        display->show(progress->snapshot(Clock::now()), Clock::now());
+    };
+    return options;
+}
+
+void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState& state)
+{
+    const std::uint64_t shards = stage.plan.shards();
+    const std::uint64_t left = state.open.size() + state.suspect.size();
+    if (state.complete) {
+        spdlog::info("{}: all {} shards are done already", stage.plan.stage, count_text(shards));
+        return;
+    }
+    if (state.existed)
+        spdlog::info("{}: going on with {} of {} shards ({} to verify)", stage.plan.stage,
+                     count_text(left), count_text(shards), count_text(state.suspect.size()));
+    else
+        spdlog::info("{}: {} stimuli in {} shards on {} rank{}", stage.plan.stage,
+                     count_text(stage.plan.items), count_text(shards), run.communicator.size(),
+                     run.communicator.size() == 1 ? "" : "s");
+    const auto ranks = static_cast<std::uint64_t>(run.communicator.size());
+    if (ranks > left)
+        spdlog::warn("{} ranks for {} shards: {} ranks have nothing to do (a smaller [run] "
+                     "shard_items makes more shards)",
+                     ranks, left, ranks - left);
+    else if (ranks > 1 && shards / ranks < 32)
+        spdlog::warn("{} shards per rank; below 32 the slowest rank holds the others up", 
+                     shards / ranks);
+}
+
+void add_closing_lines(Run& run, const StagePlan& stage, const ProgressSnapshot& end,
+                       double seconds)
+{
+    auto& lines = run.summary.lines;
+    lines.push_back(fmt::format("{}: {} stimuli in {} ({} stimuli/s) on {} rank{}",
+                                stage.plan.stage, count_text(end.items_done),
+                                duration_text(seconds),
+                                end.items_per_second < 100.0
+                                    ? fmt::format("{:.1f}", end.items_per_second)
+                                    : count_text(static_cast<std::uint64_t>(end.items_per_second)),
+                                run.communicator.size(), run.communicator.size() == 1 ? "" : "s"));
+    lines.push_back(fmt::format(
+        "  computing {:.0f} %, waiting for input {:.0f} %, waiting for the writer {:.0f} %; "
+        "balance {:.2f} (busiest rank / mean), slowest rank {}",
+        100.0 * end.compute_share, 100.0 * end.wait_fill_share, 100.0 * end.wait_write_share,
+        end.balance, end.slowest_rank));
+}
+
+/// Collective: the open shards of a stage. True if all of them are sealed now.
+bool work_on(Run& run, const StagePlan& stage, std::unique_ptr<ShardQueue>& queue, ResultSink& sink)
+{
+    const StageState& state = sink.state();
+    const bool is_root = run.communicator.rank() == 0;
+    const Clock::time_point start = Clock::now();
+    const std::uint64_t left = state.open.size() + state.suspect.size();
+    Progress progress(stage.plan.shards(), stage.plan.shards() - left,
+                      stage.plan.items - state.sealed_items, run.communicator.size(), start);
+    ProgressDisplay display;
+    const QueueOptions options = queue_options(run, state, is_root ? &progress : nullptr,
+                                               is_root ? &display : nullptr, stage.plan.stage);
+    const OpenWork work{state.suspect, state.open};
+    queue = run.campaign.run.queue == "static"
+                ? make_static_queue(stage.plan, work, run.communicator, options)
+                : make_shard_queue(stage.plan, work, run.communicator, options);
+
+    ReaderSettings settings;
+    settings.batch_items = stage.plan.batch_items;
+    settings.threads = run.reader_threads;
+    settings.depth = run.reader_threads + 3;
+    settings.on_bad_image = run.campaign.run.on_bad_image;
+    settings.stop = &run.stop;
+    const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
+                                          stage.forward->bindings(), settings);
+    Worker worker(run.campaign, stage, sink, *queue, *reader, run.communicator, run.stop, start);
+    worker.work();
+    // Drains the writers, so that all reports exist before the queue is drained.
+    sink.checkpoint(worker.last_epoch() + 1);
+    const bool complete = queue->drain();
+    if (is_root) {
+        const ProgressSnapshot end = progress.snapshot(Clock::now());
+        run.telemetry->ended(stage.plan.stage, complete ? "finished" : "interrupted",
+                             seconds_since(start));
+        add_closing_lines(run, stage, end, seconds_since(start));
+    }
+    return complete;
+}
+
+/// Collective. False if the job was asked to stop.
+bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
+{
+    // The writer thread reports to the queue: the sink has to go first, so the queue stands first.
+    std::unique_ptr<ShardQueue> queue;
+    std::unique_ptr<ResultSink> sink = open_hdf5_sink(store_options(run, stage), stage.plan,
+                                                      stage.columns, stage.tables,
+                                                      run.communicator);
+    const bool is_root = run.communicator.rank() == 0;
+    if (is_root) {
+        say_how_it_starts(run, stage, sink->state());
+        run.telemetry->started(stage.plan.stage, run.communicator.size(), stage.plan.shards(),
+                               stage.plan.shards() - sink->state().open.size());
+    }
+    if (!sink->state().complete) {
+        if (!work_on(run, stage, queue, *sink)) {
+            sink->close();
+            return false;
+        }
+        on_rank_0(run.communicator, [&] {
+            sink->write_summary(run.campaign.experiment->combine(StageResults(stage.plan, *sink)));
+        });
+    }
+    on_rank_0(run.communicator, [&] {
+        auto& lines = run.summary.lines;
+        for (std::string& line : run.campaign.experiment->report(
+                 StageResults(stage.plan, *sink), run.campaign.inputs(), run.folder))
+            lines.push_back(std::move(line));
+    });
+    history.add(stage.plan.stage, std::move(sink));
+    return true;
+}
+
+/// Collective: every rank must compute with the same instruction set and libraries.
+void compare_numerics(const Run& run)
+{
+    const std::string theirs = broadcast_text(run.communicator, run.numerics);
+    agree(run.communicator, [&] {
+        TWINSCREEN_REQUIRE(theirs == run.numerics || run.campaign.run.mixed_numerics, device,
+                           "rank {} computes with '{}', rank 0 with '{}': results would depend on "
+                           "which rank did what. Use nodes of one kind, or set [run] numerics = "
+                           "\"mixed\"",
+                           run.communicator.rank(), run.numerics, theirs);
+    });
+}
+
+void create_folder(const std::filesystem::path& folder)
+{
+    std::error_code failure;
+    std::filesystem::create_directories(folder, failure);
+    TWINSCREEN_REQUIRE(!failure && std::filesystem::is_directory(folder), store,
+                       "{}: cannot make this folder ({})", folder.string(), failure.message());
+}
+
+}  // namespace
+
+Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
+{
+    Identity identity{{"experiment", campaign.experiment_name},
+                      {"plan", fmt::format("{} items in shards of {}, batches of {}, {} threads; {:016x}",
+                                           stage.plan.items, stage.plan.shard_items,
+                                           stage.plan.batch_items, stage.plan.threads_per_rank,
+                                           stage.plan.digest())},
+                      {"seed", std::to_string(campaign.seed)},
+                      {"stimuli", Digest{}.add(campaign.stimuli->identity()).hex() + " " +
+                                      campaign.stimuli->summary()},
+                      {"on_bad_image",
+                       campaign.run.on_bad_image == BadImage::stop ? "stop" : "nan"}};
+    for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
+        std::string value = campaign.twins[twin].spec.digest + fmt::format(", {} units", campaign.twins[twin].units.rows());
+        for (const CovariateBinding& binding : campaign.covariates[twin])
+            value += ", " + binding.text();
+        identity.emplace_back("twin " + campaign.twins[twin].spec.name, value);
+    }
+    std::string columns;
+    for (const ColumnSpec& column : stage.columns)
+        columns += fmt::format("{}{} {}{}", columns.empty() ? "" : ", ", column.name,
+                               name_of(column.type), column.row_shape().text());
+    identity.emplace_back("columns", columns);
+    identity.insert(identity.end(), stage.settings.begin(), stage.settings.end());
+    return identity;
+}
+
+RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
+                        Communicator& communicator, std::atomic<bool>& stop)
+{
+    Run run{campaign, folder, communicator, stop, {}, 1, nullptr, {}};
+    set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
+    run.numerics = numerics_fingerprint();
+    compare_numerics(run);
+    run.reader_threads = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
+                                                         : default_reader_threads(communicator);
+    std::unique_ptr<FolderLock> lock;
+    on_rank_0(communicator, [&] {
+        create_folder(folder);
+        lock = std::make_unique<FolderLock>(folder);
+        run.telemetry = std::make_unique<Telemetry>(folder);
+    });
+
+    StageHistory history;
+    const CampaignInputs inputs = campaign.inputs();
+    while (true) {
+        std::optional<StagePlan> stage;
+        agree(communicator, [&] { stage = campaign.experiment->next_stage(inputs, history); });
+        if (!stage) break;
+        if (!run_stage(run, *stage, history)) {
+            run.summary.exit_code = exit_resumable;
+            break;
+        }
+    }
+    history.close();
+    return std::move(run.summary);
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,57 @@
+#include "engine/run/telemetry.hpp"
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+namespace twinscreen {
+namespace {
+
+double seconds_since_1970()
+{
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+}  // namespace
+
+Telemetry::Telemetry(const std::filesystem::path& folder)
+    : file_(folder / "telemetry.jsonl", std::ios::app)
+{
+}
+
+void Telemetry::started(const std::string& stage, int ranks, std::uint64_t shards,
+                        std::uint64_t sealed)
+{
+    file_ << nlohmann::json{{"event", "started"}, {"stage", stage},
+                            {"time", seconds_since_1970()}, {"ranks", ranks},
+                            {"shards", shards}, {"sealed", sealed}}
+          << std::endl;
+}
+
+void Telemetry::shard(const std::string& stage, const ShardReport& report)
+{
+    const char* how = report.verified != 0 ? "verified"
+                      : report.recomputed != 0 ? "recomputed"
+                                               : "sealed";
+    file_ << nlohmann::json{{"event", how},
+                            {"stage", stage},
+                            {"shard", index_of(report.shard)},
+                            {"rank", report.rank},
+                            {"items", report.items},
+                            {"fill_s", report.fill_s},
+                            {"compute_s", report.compute_s},
+                            {"write_s", report.write_s},
+                            {"wait_fill_s", report.wait_fill_s},
+                            {"wait_write_s", report.wait_write_s},
+                            {"finished_s", report.finished_s}}
+          << std::endl;  // a killed job leaves complete lines
+}
+
+void Telemetry::ended(const std::string& stage, const std::string& how, double seconds)
+{
+    file_ << nlohmann::json{{"event", how}, {"stage", stage},
+                            {"time", seconds_since_1970()}, {"seconds", seconds}}
+          << std::endl;
+}
+
+}  // namespace twinscreen

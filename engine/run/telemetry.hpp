@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "engine/schedule/shard_queue.hpp"
+
+namespace twinscreen {
+
+/// telemetry.jsonl: one JSON object per event, appended over all attempts. Rank 0 only; monitoring,
+/// not part of the results.
+class Telemetry {
+public:
+    explicit Telemetry(const std::filesystem::path& folder);
+    void started(const std::string& stage, int ranks, std::uint64_t shards, std::uint64_t sealed);
+    void shard(const std::string& stage, const ShardReport& report);
+    void ended(const std::string& stage, const std::string& how, double seconds);
+
+private:
+    std::ofstream file_;
+};
+
+}  // namespace twinscreen

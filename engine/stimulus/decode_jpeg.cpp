@@ -1,0 +1,53 @@
+#include <memory>
+
+#include <turbojpeg.h>
+
+#include "engine/stimulus/decode.hpp"
+
+namespace twinscreen {
+namespace {
+
+struct CloseDecoder {
+    void operator()(void* handle) const noexcept { tjDestroy(handle); }
+};
+
+/// One decoder per thread: making one costs as much as a small image.
+tjhandle decoder()
+{
+    thread_local std::unique_ptr<void, CloseDecoder> handle{tjInitDecompress()};
+    TWINSCREEN_REQUIRE(handle != nullptr, internal, "libjpeg-turbo cannot start ({})",
+                       tjGetErrorStr());
+    return handle.get();
+}
+
+}  // namespace
+
+Picture detail::decode_jpeg(std::span<const std::byte> bytes)
+{
+    const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+    const auto size = static_cast<unsigned long>(bytes.size());
+    int width = 0;
+    int height = 0;
+    int sampling = 0;
+    int colours = 0;
+    TWINSCREEN_REQUIRE(
+        tjDecompressHeader3(decoder(), data, size, &width, &height, &sampling, &colours) == 0, data,
+        "the JPEG header cannot be read ({})", tjGetErrorStr2(decoder()));
+    TWINSCREEN_REQUIRE(colours != TJCS_CMYK && colours != TJCS_YCCK, data,
+                       "the JPEG has CMYK colours (print colours have no fixed screen values). "
+                       "Convert it to RGB");
+    require_reasonable_size(width, height);
+    const bool grey = colours == TJCS_GRAY;
+    const int channels = grey ? 1 : 3;
+    Picture picture{height, width, channels, false,
+                    OwnedBatch(ElementType::u8, {height, width, channels})};
+    // Warnings stop the decoder: a cut file would otherwise be filled up with grey.
+    const int result =
+        tjDecompress2(decoder(), data, size, picture.pixels.values<std::uint8_t>().data(), width, 0,
+                      height, grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING);
+    TWINSCREEN_REQUIRE(result == 0, data, "the JPEG data are damaged or cut ({})",
+                       tjGetErrorStr2(decoder()));
+    return picture;
+}
+
+}  // namespace twinscreen

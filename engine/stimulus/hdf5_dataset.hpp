@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "engine/stimulus/npy.hpp"
+
+namespace twinscreen {
+
+/// Where a contiguous, uncompressed HDF5 dataset lies in its file, found by a child process.
+///
+/// HDF5 is never called in this process: the library is used by the writer thread and is not
+/// thread-safe. Throws Error(data) for any other layout, naming the command that converts it.
+ArrayHeader locate_hdf5_dataset(const std::filesystem::path& file, const std::string& dataset);
+
+/// Copies a dataset of any layout, slice by slice, into a .npy file (uint8, float16, float32 or
+/// float64). Works in a child process without a time limit; leaves no file behind on failure.
+/// Throws Error(data).
+void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& dataset,
+                         const std::filesystem::path& npy);
+
+/// "images.h5:/set/pixels" cut at the last ".h5:", ".hdf5:" or ".hdf:"; false without one.
+bool split_hdf5_path(const std::string& text, std::string& file, std::string& dataset);
+
+}  // namespace twinscreen

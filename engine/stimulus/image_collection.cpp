@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <fstream>
+
+#include "engine/base/digest.hpp"
+#include "engine/stimulus/decode.hpp"
+#include "engine/stimulus/image_source.hpp"
+#include "engine/stimulus/read_file.hpp"
+#include "engine/stimulus/zip_archive.hpp"
+
+namespace twinscreen {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileCollection final : public ImageCollection {
+public:
+    struct File {
+        std::string name;
+        fs::path path;
+        std::uint64_t bytes = 0;
+    };
+
+    FileCollection(std::string place, std::vector<File> files)
+        : place_(std::move(place)), files_(std::move(files))
+    {
+        TWINSCREEN_REQUIRE(!files_.empty(), data, "{} holds no PNG or JPEG images", place_);
+    }
+    std::uint64_t count() const noexcept override { return files_.size(); }
+    const std::string& name(std::uint64_t image) const override { return files_[image].name; }
+    std::uint64_t bytes(std::uint64_t image) const override { return files_[image].bytes; }
+    const std::string& place() const noexcept override { return place_; }
+    void read(std::uint64_t image, std::vector<std::byte>& bytes) const override
+    {
+        read_whole(files_[image].path, bytes);
+    }
+
+private:
+    std::string place_;
+    std::vector<File> files_;
+};
+
+class ZipCollection final : public ImageCollection {
+public:
+    explicit ZipCollection(const fs::path& path) : place_("zip " + path.string()), archive_(path)
+    {
+        TWINSCREEN_REQUIRE(!archive_.images().empty(), data, "{} holds no PNG or JPEG images",
+                           place_);
+    }
+    std::uint64_t count() const noexcept override { return archive_.images().size(); }
+    const std::string& name(std::uint64_t image) const override
+    {
+        return archive_.images()[image].name;
+    }
+    std::uint64_t bytes(std::uint64_t image) const override
+    {
+        return archive_.images()[image].bytes;
+    }
+    const std::string& place() const noexcept override { return place_; }
+    void read(std::uint64_t image, std::vector<std::byte>& bytes) const override
+    {
+        archive_.read(archive_.images()[image], bytes);
+    }
+
+private:
+    std::string place_;
+    ZipArchive archive_;
+};
+
+bool is_hidden(const fs::path& path)
+{
+    const std::string name = path.filename().string();
+    return !name.empty() && name.front() == '.';
+}
+
+template <class Iterator>
+std::vector<FileCollection::File> images_below(const fs::path& folder)
+{
+    std::vector<FileCollection::File> files;
+    std::error_code problem;
+    Iterator entry(folder, problem);
+    for (; !problem && entry != Iterator(); entry.increment(problem)) {
+        if constexpr (std::is_same_v<Iterator, fs::recursive_directory_iterator>)
+            if (is_hidden(entry->path())) entry.disable_recursion_pending();
+        if (is_hidden(entry->path()) || !has_image_extension(entry->path().string())) continue;
+        if (!entry->is_regular_file()) continue;
+        files.push_back(
+            {fs::relative(entry->path(), folder).string(), entry->path(), entry->file_size()});
+    }
+    TWINSCREEN_REQUIRE(!problem, data, "cannot list folder {} ({})", folder.string(),
+                       problem.message());
+    std::sort(files.begin(), files.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+    return files;
+}
+
+std::string without_line_end(std::string line)
+{
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
+        line.pop_back();
+    return line;
+}
+
+}  // namespace
+
+Picture ImageCollection::decode(std::uint64_t image) const
+{
+    thread_local std::vector<std::byte> encoded;
+    try {
+        read(image, encoded);
+        return decode_image(encoded);
+    } catch (Error& error) {
+        throw error.add_context(fmt::format("image '{}' of {}", name(image), place()));
+    }
+}
+
+std::string ImageCollection::digest() const
+{
+    Digest digest;
+    for (std::uint64_t image = 0; image < count(); ++image)
+        digest.add(name(image)).add(bytes(image));
+    return digest.hex();
+}
+
+std::unique_ptr<ImageCollection> collect_folder(const fs::path& folder, bool recursive)
+{
+    TWINSCREEN_REQUIRE(fs::is_directory(folder), data, "{} is not a folder", folder.string());
+    auto files = recursive ? images_below<fs::recursive_directory_iterator>(folder)
+                           : images_below<fs::directory_iterator>(folder);
+    return std::make_unique<FileCollection>("folder " + folder.string(), std::move(files));
+}
+
+std::unique_ptr<ImageCollection> collect_list(const fs::path& list)
+{
+    std::ifstream lines(list);
+    TWINSCREEN_REQUIRE(lines.good() && fs::is_regular_file(list), data, "cannot read the list {}",
+                       list.string());
+    std::vector<FileCollection::File> files;
+    std::size_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+        ++number;
+        line = without_line_end(std::move(line));
+        if (line.empty() || line.front() == '#') continue;
+        const fs::path path = list.parent_path() / line;
+        std::error_code problem;
+        const std::uint64_t bytes = fs::file_size(path, problem);
+        TWINSCREEN_REQUIRE(!problem, data, "{}:{}: image '{}' cannot be found ({})", list.string(),
+                           number, line, problem.message());
+        files.push_back({line, path, bytes});
+    }
+    return std::make_unique<FileCollection>("list " + list.string(), std::move(files));
+}
+
+std::unique_ptr<ImageCollection> collect_zip(const fs::path& archive)
+{
+    return std::make_unique<ZipCollection>(archive);
+}
+
+std::unique_ptr<ImageCollection> collect_file(const fs::path& image)
+{
+    std::error_code problem;
+    const std::uint64_t bytes = fs::file_size(image, problem);
+    TWINSCREEN_REQUIRE(!problem, data, "image {} cannot be found ({})", image.string(),
+                       problem.message());
+    return std::make_unique<FileCollection>(
+        "folder " + image.parent_path().string(),
+        std::vector<FileCollection::File>{{image.filename().string(), image, bytes}});
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/config/section.hpp"
+#include "engine/stimulus/source.hpp"
+
+namespace twinscreen {
+
+/// A source from one `[[stimuli]]` table. Mistakes are complained of in the section; then the
+/// result is null. `seed` is the campaign's, `set` the number of this table (part of the addresses
+/// of random draws, so two equal noise sets of one campaign differ).
+std::unique_ptr<StimulusSource> make_stimulus_source(ConfigSection& section, std::uint64_t seed,
+                                                     std::uint32_t set);
+
+/// One set after the other; adds the item columns "set" (number of the set) and, where columns
+/// exist in some sets only, NaN or empty texts in the others.
+std::unique_ptr<StimulusSource> concatenate(std::vector<std::unique_ptr<StimulusSource>> sets);
+
+/// A source from one path, for `encode`: folder, zip, .npy, .h5:/dataset or one image.
+std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path);
+
+/// The keys of `[[stimuli]]` with one line each, for `list` and `help`.
+struct StimulusKind {
+    std::string key;      ///< "folder", "zip", "gratings"
+    std::string summary;  ///< "PNG and JPEG files of a folder, by name"
+};
+const std::vector<StimulusKind>& stimulus_kinds();
+
+}  // namespace twinscreen

@@ -1,0 +1,456 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "engine/base/digest.hpp"
+#include "engine/base/log.hpp"
+#include "engine/store/identity.hpp"
+#include "engine/store/ledger.hpp"
+#include "engine/store/raw_file.hpp"
+#include "engine/store/sink.hpp"
+#include "engine/store/stage_file.hpp"
+#include "engine/store/stage_layout.hpp"
+#include "engine/store/stage_writer.hpp"
+#include "engine/store/writer_thread.hpp"
+
+namespace twinscreen {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+float seconds_since(Clock::time_point start)
+{
+    return std::chrono::duration<float>(Clock::now() - start).count();
+}
+
+std::uint64_t first_row_of(const Shard& shard, Domain domain)
+{
+    return domain == Domain::item ? index_of(shard.items.first) : index_of(shard.id);
+}
+
+std::uint64_t rows_of_shard(const Shard& shard, Domain domain)
+{
+    return domain == Domain::item ? shard.items.count : 1;
+}
+
+/// What the writer thread knows of a shard between its first write and its seal.
+struct PendingShard {
+    std::vector<std::optional<std::uint64_t>> column_checksums;
+    float write_s = 0.0F;
+};
+
+class Hdf5Sink final : public ResultSink {
+public:
+    Hdf5Sink(const StoreOptions& options, const Plan& plan, std::vector<ColumnSpec> columns,
+             StageState state, Communicator& communicator)
+        : options_(options),
+          plan_(plan),
+          columns_(std::move(columns)),
+          state_(std::move(state)),
+          epoch_(state_.epoch + 1),
+          suspects_(state_.suspect.begin(), state_.suspect.end()),
+          communicator_(communicator),
+          raw_(options.file, RawFile::Access::read),
+          file_(options.file, columns_, communicator.native(), state_.complete),
+          writer_(options.queue_bytes)
+    {
+    }
+
+    const StageState& state() const noexcept override { return state_; }
+    void write(const Shard& shard, ColumnId column, OwnedBatch rows) override;
+    void seal(const Shard& shard, std::int32_t rank, float compute_s,
+              std::function<void(const Sealed&)> done) override;
+    void abandon(const Shard& shard) override;
+    bool verify(const Shard& shard) override;
+    OwnedBatch read(ColumnId column, std::uint64_t first_row, std::uint64_t rows) override;
+    void checkpoint(std::uint32_t epoch) override;
+    void write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows) override;
+    void close() override;
+
+    /// Rank 0: from now on the file says that its shards were computed on different numerics.
+    void mark_mixed_numerics()
+    {
+        writer_.run(WriterThread::Job([this] { file_.mark_mixed_numerics(); }));
+    }
+
+private:
+    // On the writer thread.
+    void write_now(const Shard& shard, ColumnId column, const OwnedBatch& rows);
+    void seal_now(const Shard& shard, LedgerRecord record,
+                  const std::function<void(const Sealed&)>& done);
+
+    const ColumnSpec& column_at(ColumnId column) const;
+    void require_writable() const;
+    std::optional<LedgerRecord> stored_record(std::uint64_t record) const;
+    /// Collective: every rank's part succeeds, or every rank throws.
+    template <class Action>
+    void together(Action&& action);
+
+    StoreOptions options_;
+    Plan plan_;
+    std::vector<ColumnSpec> columns_;
+    StageState state_;
+    std::uint32_t epoch_;  ///< the next checkpoint, which makes what is sealed now safe
+    std::unordered_set<ShardId> suspects_;
+    std::atomic<std::uint64_t> settled_suspects_{0};  ///< verified or sealed anew by this rank
+    Communicator& communicator_;
+    RawFile raw_;
+    StageWriter file_;
+    std::unordered_map<ShardId, PendingShard> pending_;  ///< of the writer thread
+    WriterThread writer_;                                ///< last member: ends before what it uses
+};
+
+template <class Action>
+void Hdf5Sink::together(Action&& action)
+{
+    std::exception_ptr failure;
+    try {
+        action();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    double all_good = failure ? 0.0 : 1.0;
+    communicator_.all_reduce({&all_good, 1}, Reduction::min);
+    if (failure) std::rethrow_exception(failure);
+    TWINSCREEN_REQUIRE(all_good == 1.0, store,
+                       "another rank could not write its results to {} (its message says why)",
+                       options_.file.string());
+}
+
+const ColumnSpec& Hdf5Sink::column_at(ColumnId column) const
+{
+    TWINSCREEN_REQUIRE(index_of(column) < columns_.size(), internal, "stage '{}' has no column {}",
+                       plan_.stage, index_of(column));
+    return columns_[index_of(column)];
+}
+
+void Hdf5Sink::require_writable() const
+{
+    TWINSCREEN_REQUIRE(!state_.complete, internal, "{} is complete and cannot be written",
+                       options_.file.string());
+}
+
+std::optional<LedgerRecord> Hdf5Sink::stored_record(std::uint64_t record) const
+{
+    LedgerBytes bytes{};
+    raw_.read(file_.ledger_offset() + record * ledger_record_bytes, bytes);
+    return decode(bytes, record);
+}
+
+void Hdf5Sink::write(const Shard& shard, ColumnId column, OwnedBatch rows)
+{
+    require_writable();
+    const ColumnSpec& spec = column_at(column);
+    const Shape wanted =
+        spec.row_shape().with_rows(static_cast<std::int64_t>(rows_of_shard(shard, spec.domain)));
+    TWINSCREEN_REQUIRE(
+        spec.domain != Domain::stage && rows.shape() == wanted && rows.type() == spec.type,
+        internal, "column '{}' of shard {} takes {} {}, got {} {}", spec.name, index_of(shard.id),
+        name_of(spec.type), wanted.text(), name_of(rows.type()), rows.shape().text());
+    const std::size_t bytes = rows.bytes();
+    writer_.post(bytes, WriterThread::Job([this, shard, column, kept = std::move(rows)] {
+                     write_now(shard, column, kept);
+                 }));
+}
+
+void Hdf5Sink::write_now(const Shard& shard, ColumnId column, const OwnedBatch& rows)
+{
+    const Clock::time_point start = Clock::now();
+    PendingShard& pending = pending_[shard.id];
+    pending.column_checksums.resize(columns_.size());
+    const ConstBatch view = rows.view();
+    pending.column_checksums[index_of(column)] =
+        checksum_of({static_cast<const std::byte*>(view.data), bytes_of(view)});
+    file_.write_rows(column, first_row_of(shard, columns_[index_of(column)].domain), view);
+    pending.write_s += seconds_since(start);
+}
+
+void Hdf5Sink::seal(const Shard& shard, std::int32_t rank, float compute_s,
+                    std::function<void(const Sealed&)> done)
+{
+    require_writable();
+    LedgerRecord record;
+    record.sealed = true;
+    record.epoch = epoch_;
+    record.shard = index_of(shard.id);
+    record.rank = rank;
+    record.compute_s = compute_s;
+    writer_.post(0, WriterThread::Job([this, shard, record, kept = std::move(done)] {
+                     seal_now(shard, record, kept);
+                 }));
+}
+
+void Hdf5Sink::seal_now(const Shard& shard, LedgerRecord record,
+                        const std::function<void(const Sealed&)>& done)
+{
+    const Clock::time_point start = Clock::now();
+    PendingShard pending = std::move(pending_[shard.id]);
+    pending_.erase(shard.id);
+    pending.column_checksums.resize(columns_.size());
+    std::vector<std::uint64_t> checksums;
+    for (std::size_t column = 0; column < columns_.size(); ++column) {
+        if (columns_[column].domain == Domain::stage) continue;
+        TWINSCREEN_REQUIRE(pending.column_checksums[column].has_value(), internal,
+                           "column '{}' of shard {} was not written before the seal",
+                           columns_[column].name, index_of(shard.id));
+        checksums.push_back(*pending.column_checksums[column]);
+    }
+    const auto earlier = stored_record(index_of(shard.id));
+    record.checksum = combined_checksum(checksums);
+    record.attempt = earlier ? earlier->attempt + 1 : 1;
+    file_.mark_rows(shard.items, 1);
+    record.write_s = pending.write_s + seconds_since(start);
+    file_.write_record(index_of(shard.id), encode(record));
+    if (earlier && earlier->sealed && suspects_.count(shard.id) > 0) ++settled_suspects_;
+    if (done) done({shard.id, record.checksum, record.write_s});
+}
+
+void Hdf5Sink::abandon(const Shard& shard)
+{
+    writer_.post(0, WriterThread::Job([this, id = shard.id] { pending_.erase(id); }));
+}
+
+bool Hdf5Sink::verify(const Shard& shard)
+{
+    writer_.drain();
+    const auto record = stored_record(index_of(shard.id));
+    if (record && record->sealed) {
+        std::vector<std::uint64_t> checksums;
+        for (std::size_t column = 0; column < columns_.size(); ++column) {
+            const ColumnSpec& spec = columns_[column];
+            if (spec.domain == Domain::stage) continue;
+            const ColumnId id{static_cast<std::uint32_t>(column)};
+            checksums.push_back(raw_.checksum(
+                file_.offset(id) + first_row_of(shard, spec.domain) * spec.row_bytes(),
+                rows_of_shard(shard, spec.domain) * spec.row_bytes()));
+        }
+        const bool is_good = combined_checksum(checksums) == record->checksum;
+        if (suspects_.count(shard.id) > 0) ++settled_suspects_;
+        if (is_good) {
+            if (!state_.complete)
+                writer_.run(WriterThread::Job([&] { file_.mark_rows(shard.items, 1); }));
+            return true;
+        }
+    }
+    if (state_.complete) return false;
+    LedgerRecord reopened;
+    reopened.shard = index_of(shard.id);
+    reopened.attempt = record ? record->attempt : 0;
+    writer_.run(WriterThread::Job([&] {
+        file_.write_record(index_of(shard.id), encode(reopened));
+        file_.mark_rows(shard.items, 0);
+    }));
+    return false;
+}
+
+OwnedBatch Hdf5Sink::read(ColumnId column, std::uint64_t first_row, std::uint64_t rows)
+{
+    const ColumnSpec& spec = column_at(column);
+    const std::uint64_t stored = spec.domain == Domain::item    ? plan_.items
+                                 : spec.domain == Domain::shard ? plan_.shards()
+                                                                : 1;
+    TWINSCREEN_REQUIRE(first_row <= stored && rows <= stored - first_row, internal,
+                       "column '{}' has no rows {}..{} ({} rows)", spec.name, first_row,
+                       first_row + rows, stored);
+    OwnedBatch batch(spec.type, spec.row_shape().with_rows(static_cast<std::int64_t>(rows)));
+    raw_.read(file_.offset(column) + first_row * spec.row_bytes(),
+              {static_cast<std::byte*>(batch.view().data), batch.bytes()});
+    return batch;
+}
+
+void Hdf5Sink::checkpoint(std::uint32_t epoch)
+{
+    if (state_.complete) return;
+    together([&] { writer_.drain(); });
+    together([&] { writer_.run(WriterThread::Job([this] { file_.flush(); })); });
+    // A suspect that nobody has looked at must stay one, so the stored epoch waits for all.
+    double settled = static_cast<double>(settled_suspects_.load());
+    communicator_.all_reduce({&settled, 1}, Reduction::sum);
+    const bool may_advance = settled >= static_cast<double>(suspects_.size());
+    together([&] {
+        if (communicator_.rank() != 0 || !may_advance) return;
+        writer_.run(WriterThread::Job([this, epoch] {
+            file_.write_epoch(epoch);
+            raw_.flush();
+        }));
+    });
+    epoch_ = epoch + 1;
+}
+
+void Hdf5Sink::write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows)
+{
+    require_writable();
+    std::size_t next = 0;
+    std::vector<std::uint64_t> checksums;
+    for (std::size_t column = 0; column < columns_.size(); ++column) {
+        const ColumnSpec& spec = columns_[column];
+        if (spec.domain != Domain::stage) continue;
+        TWINSCREEN_REQUIRE(next < rows.size() && index_of(rows[next].first) == column &&
+                               rows[next].second.shape() == spec.row_shape() &&
+                               rows[next].second.type() == spec.type,
+                           internal, "the summary needs column '{}' as {} {}", spec.name,
+                           name_of(spec.type), spec.row_shape().text());
+        const ConstBatch view = std::as_const(rows[next++].second).view();
+        checksums.push_back(
+            checksum_of({static_cast<const std::byte*>(view.data), bytes_of(view)}));
+    }
+    TWINSCREEN_REQUIRE(next == rows.size(), internal, "the summary has {} columns, expected {}",
+                       rows.size(), next);
+    LedgerRecord record;
+    record.sealed = true;
+    record.epoch = epoch_;
+    record.shard = plan_.shards();
+    record.checksum = combined_checksum(checksums);
+    writer_.run(WriterThread::Job([&] {
+        const auto earlier = stored_record(record.shard);
+        record.attempt = earlier ? earlier->attempt + 1 : 1;
+        for (const auto& [column, row] : rows) file_.write_summary(column, row.view());
+        raw_.flush();
+        file_.write_record(record.shard, encode(record));
+        raw_.flush();
+    }));
+}
+
+void Hdf5Sink::close()
+{
+    checkpoint(epoch_);
+    together([&] { writer_.run(WriterThread::Job([this] { file_.close(); })); });
+}
+
+/// What rank 0 found, for everybody: an error, or the state of the stage.
+struct Outcome {
+    std::string error;
+    Error::Kind kind = Error::Kind::store;
+    StageState state;
+    bool mixes_numerics = false;
+
+    std::string pack() const
+    {
+        std::string text = error.empty() ? "G" : std::string{'E', static_cast<char>(kind)} + error;
+        if (!error.empty()) return text;
+        append(text, std::uint64_t{state.existed}, std::uint64_t{state.complete},
+               state.sealed_items, std::uint64_t{state.epoch}, std::uint64_t{mixes_numerics},
+               std::uint64_t{state.open.size()}, std::uint64_t{state.suspect.size()});
+        for (const auto* shards : {&state.open, &state.suspect})
+            text.append(reinterpret_cast<const char*>(shards->data()),
+                        shards->size() * sizeof(ShardId));
+        return text;
+    }
+
+    static Outcome unpack(const std::string& text)
+    {
+        Outcome outcome;
+        if (text.front() == 'E') {
+            outcome.kind = static_cast<Error::Kind>(text.at(1));
+            outcome.error = text.substr(2);
+            return outcome;
+        }
+        std::array<std::uint64_t, 7> numbers{};
+        const char* at = text.data() + 1;
+        std::memcpy(numbers.data(), at, sizeof(numbers));
+        at += sizeof(numbers);
+        outcome.state.existed = numbers[0] != 0;
+        outcome.state.complete = numbers[1] != 0;
+        outcome.state.sealed_items = numbers[2];
+        outcome.state.epoch = static_cast<std::uint32_t>(numbers[3]);
+        outcome.mixes_numerics = numbers[4] != 0;
+        outcome.state.open.resize(numbers[5]);
+        outcome.state.suspect.resize(numbers[6]);
+        for (auto* shards : {&outcome.state.open, &outcome.state.suspect}) {
+            if (shards->empty()) continue;
+            std::memcpy(shards->data(), at, shards->size() * sizeof(ShardId));
+            at += shards->size() * sizeof(ShardId);
+        }
+        return outcome;
+    }
+
+private:
+    template <class... Numbers>
+    static void append(std::string& text, Numbers... numbers)
+    {
+        (text.append(reinterpret_cast<const char*>(&numbers), sizeof(numbers)), ...);
+    }
+};
+
+Outcome resume(const StoreOptions& options, const Plan& plan,
+               const std::vector<ColumnSpec>& columns)
+{
+    const auto layout = read_stage_layout(options.file);
+    TWINSCREEN_REQUIRE(layout.has_value(), store,
+                       "{} was not written by twinscreen, and is not overwritten",
+                       options.file.string());
+    require_same_stage(options, plan, columns, *layout);
+    const RawFile raw(options.file, RawFile::Access::read);
+    std::vector<std::byte> ledger(static_cast<std::size_t>(plan.shards() + 1) *
+                                  ledger_record_bytes);
+    raw.read(layout->ledger_offset, ledger);
+    std::uint64_t sealed_epoch = 0;
+    raw.read(layout->epoch_offset, std::as_writable_bytes(std::span(&sealed_epoch, 1)));
+    Outcome outcome;
+    outcome.state = state_of(ledger, plan, static_cast<std::uint32_t>(sealed_epoch));
+    outcome.mixes_numerics = layout->numerics != options.numerics;
+    return outcome;
+}
+
+Outcome prepare(const StoreOptions& options, const Plan& plan,
+                const std::vector<ColumnSpec>& columns, const StageTables& tables)
+{
+    std::error_code failure;
+    const bool exists = std::filesystem::exists(options.file, failure);
+    TWINSCREEN_REQUIRE(!failure, store, "cannot examine {} ({})", options.file.string(),
+                       failure.message());
+    if (exists) return resume(options, plan, columns);
+    create_stage_file(options, plan, columns, tables);
+    Outcome outcome;
+    for (std::uint64_t shard = 0; shard < plan.shards(); ++shard)
+        outcome.state.open.push_back(ShardId{shard});
+    return outcome;
+}
+
+/// Collective: rank 0 prepares the file, everybody learns the outcome, good or bad.
+Outcome prepare_together(const StoreOptions& options, const Plan& plan,
+                         const std::vector<ColumnSpec>& columns, const StageTables& tables,
+                         Communicator& communicator)
+{
+    Outcome mine;
+    if (communicator.rank() == 0) {
+        try {
+            mine = prepare(options, plan, columns, tables);
+        } catch (const Error& error) {
+            mine.kind = error.kind();
+            mine.error = error.what();
+        } catch (const std::exception& error) {
+            mine.error = fmt::format("could not open {} ({})", options.file.string(), error.what());
+        }
+    }
+    Outcome outcome = Outcome::unpack(broadcast_text(communicator, mine.pack()));
+    if (!outcome.error.empty()) throw Error(outcome.kind, outcome.error);
+    return outcome;
+}
+
+}  // namespace
+
+std::unique_ptr<ResultSink> open_hdf5_sink(const StoreOptions& options, const Plan& plan,
+                                           std::vector<ColumnSpec> columns,
+                                           const StageTables& tables, Communicator& communicator)
+{
+    check_columns(columns, tables);
+    Outcome outcome = prepare_together(options, plan, columns, tables, communicator);
+    const bool marks_mixed =
+        outcome.state.existed && outcome.mixes_numerics && !outcome.state.complete;
+    auto sink = std::make_unique<Hdf5Sink>(options, plan, std::move(columns),
+                                           std::move(outcome.state), communicator);
+    if (marks_mixed && communicator.rank() == 0) {
+        spdlog::warn("{} is continued with other numerics (instruction set or library versions)",
+                     options.file.string());
+        sink->mark_mixed_numerics();
+    }
+    return sink;
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,171 @@
+#include "engine/store/stage_writer.hpp"
+
+#include <algorithm>
+
+#include <mpi.h>
+
+#include "engine/store/ledger.hpp"
+#include "engine/store/stage_layout.hpp"
+
+namespace twinscreen {
+
+namespace {
+
+/// MPI counts bytes in an int; larger writes are cut.
+constexpr std::size_t largest_write_bytes = std::size_t{1} << 30;
+
+Hdf5Handle access_for(const void* native)
+{
+    Hdf5Handle access = hdf5_serial_access();
+    if (native != nullptr)
+        hdf5_check(
+            H5Pset_fapl_mpio(access.id(), *static_cast<const MPI_Comm*>(native), MPI_INFO_NULL),
+            "H5Pset_fapl_mpio", "prepare parallel file access");
+    return access;
+}
+
+}  // namespace
+
+StageWriter::StageWriter(const std::filesystem::path& file, const std::vector<ColumnSpec>& columns,
+                         const void* native, bool read_only)
+    : raw_(file, read_only ? RawFile::Access::read : RawFile::Access::read_write),
+      is_shared_(native != nullptr)
+{
+    hdf5_silence();
+    file_ = hdf5_own(
+        H5Fopen(file.c_str(), read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access_for(native).id()),
+        H5Fclose, "H5Fopen", [&] { return fmt::format("open {}", file.string()); });
+    for (const ColumnSpec& column : columns)
+        columns_.push_back(open_dataset(dataset_path(column.domain, column.name)));
+    ledger_ = open_dataset("/ledger/shards");
+    epoch_ = open_dataset("/ledger/sealed_epoch");
+    mixed_ = open_dataset("/ledger/mixed_numerics");
+    sealed_ = open_dataset("/sealed");
+}
+
+StageWriter::~StageWriter()
+{
+    if (!is_shared_ || !file_.is_open()) return;
+    const auto leave_open = [](Dataset& dataset) { dataset.handle.release(); };
+    std::for_each(columns_.begin(), columns_.end(), leave_open);
+    for (Dataset* dataset : {&ledger_, &epoch_, &mixed_, &sealed_}) leave_open(*dataset);
+    file_.release();
+}
+
+StageWriter::Dataset StageWriter::open_dataset(const std::string& path) const
+{
+    const auto doing = [&] { return fmt::format("open dataset {}", path); };
+    Dataset dataset;
+    dataset.path = path;
+    dataset.handle =
+        hdf5_own(H5Dopen2(file_.id(), path.c_str(), H5P_DEFAULT), H5Dclose, "H5Dopen2", doing);
+    dataset.space = hdf5_own(H5Dget_space(dataset.handle.id()), H5Sclose, "H5Dget_space", doing);
+    dataset.type = hdf5_own(H5Dget_type(dataset.handle.id()), H5Tclose, "H5Dget_type", doing);
+    dataset.extents.resize(static_cast<std::size_t>(hdf5_check(
+        H5Sget_simple_extent_ndims(dataset.space.id()), "H5Sget_simple_extent_ndims", doing)));
+    hdf5_check(H5Sget_simple_extent_dims(dataset.space.id(), dataset.extents.data(), nullptr),
+               "H5Sget_simple_extent_dims", doing);
+    const haddr_t offset = H5Dget_offset(dataset.handle.id());
+    dataset.offset = offset == HADDR_UNDEF ? 0 : offset;
+    return dataset;
+}
+
+void StageWriter::put(Dataset& dataset, std::uint64_t first, std::uint64_t count, const void* data,
+                      std::size_t row_bytes)
+{
+    if (count == 0 || row_bytes == 0) return;
+    const std::uint64_t at_once =
+        std::max<std::uint64_t>(1, largest_write_bytes / std::max<std::size_t>(1, row_bytes));
+    for (std::uint64_t done = 0; done < count; done += at_once)
+        put_piece(dataset, first + done, std::min(at_once, count - done),
+                  static_cast<const std::byte*>(data) + done * row_bytes);
+}
+
+void StageWriter::put_piece(Dataset& dataset, std::uint64_t first, std::uint64_t count,
+                            const void* data)
+{
+    const auto doing = [&] {
+        return fmt::format("write rows {}..{} of {}", first, first + count - 1, dataset.path);
+    };
+    Hdf5Handle rows;
+    if (!dataset.extents.empty()) {
+        std::vector<hsize_t> start(dataset.extents.size(), 0);
+        std::vector<hsize_t> extents = dataset.extents;
+        start[0] = first;
+        extents[0] = count;
+        hdf5_check(H5Sselect_hyperslab(dataset.space.id(), H5S_SELECT_SET, start.data(), nullptr,
+                                       extents.data(), nullptr),
+                   "H5Sselect_hyperslab", doing);
+        rows = hdf5_own(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
+                        H5Sclose, "H5Screate_simple", doing);
+    }
+    const herr_t written =
+        H5Dwrite(dataset.handle.id(), dataset.type.id(), rows.is_open() ? rows.id() : H5S_ALL,
+                 rows.is_open() ? dataset.space.id() : H5S_ALL, H5P_DEFAULT, data);
+    if (written < 0) explain(dataset, first, count, data);
+}
+
+void StageWriter::explain(const Dataset& dataset, std::uint64_t first, std::uint64_t count,
+                          const void* data) const
+{
+    const std::string reason = hdf5_error_text();
+    std::size_t row_bytes = H5Tget_size(dataset.type.id());
+    for (std::size_t axis = 1; axis < dataset.extents.size(); ++axis)
+        row_bytes *= static_cast<std::size_t>(dataset.extents[axis]);
+    raw_.write(dataset.offset + first * row_bytes,
+               {static_cast<const std::byte*>(data), static_cast<std::size_t>(count) * row_bytes});
+    throw Error(Error::Kind::store,
+                fmt::format("could not write rows {}..{} of {} in {} (H5Dwrite: {})", first,
+                            first + count - 1, dataset.path, raw_.path().string(), reason));
+}
+
+void StageWriter::write_rows(ColumnId column, std::uint64_t first_row, const ConstBatch& rows)
+{
+    const auto count = static_cast<std::uint64_t>(rows.shape.extent[0]);
+    if (count > 0)
+        put(columns_.at(index_of(column)), first_row, count, rows.data, bytes_of(rows) / count);
+}
+
+void StageWriter::write_summary(ColumnId column, const ConstBatch& row)
+{
+    Dataset& dataset = columns_.at(index_of(column));
+    const auto rows = dataset.extents.empty() ? 1 : dataset.extents[0];
+    if (rows > 0) put(dataset, 0, rows, row.data, bytes_of(row) / static_cast<std::size_t>(rows));
+}
+
+void StageWriter::mark_rows(ItemRange items, std::uint8_t mark)
+{
+    const std::vector<std::uint8_t> marks(static_cast<std::size_t>(items.count), mark);
+    put(sealed_, index_of(items.first), items.count, marks.data(), 1);
+}
+
+void StageWriter::write_record(std::uint64_t record, std::span<const std::byte> bytes)
+{
+    put(ledger_, record, 1, bytes.data(), bytes.size());
+}
+
+void StageWriter::write_epoch(std::uint64_t epoch) { put(epoch_, 0, 1, &epoch, sizeof(epoch)); }
+
+void StageWriter::mark_mixed_numerics()
+{
+    const std::uint8_t mark = 1;
+    put(mixed_, 0, 1, &mark, sizeof(mark));
+}
+
+void StageWriter::flush()
+{
+    hdf5_check(H5Fflush(file_.id(), H5F_SCOPE_GLOBAL), "H5Fflush",
+               [&] { return fmt::format("flush {}", raw_.path().string()); });
+    raw_.flush();
+}
+
+void StageWriter::close()
+{
+    const auto doing = [&] { return fmt::format("close {}", raw_.path().string()); };
+    columns_.clear();
+    for (Dataset* dataset : {&ledger_, &epoch_, &mixed_, &sealed_})
+        hdf5_check(dataset->handle.close(), "H5Dclose", doing);
+    hdf5_check(file_.close(), "H5Fclose", doing);
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,164 @@
+#include "engine/store/verify.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "engine/base/digest.hpp"
+#include "engine/store/ledger.hpp"
+#include "engine/store/raw_file.hpp"
+#include "engine/store/stage_layout.hpp"
+
+namespace twinscreen {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class StageCheck {
+public:
+    StageCheck(const fs::path& file, const StageLayout& layout)
+        : layout_(layout),
+          plan_{layout.stage, layout.items, layout.shard_items, 1, 1, 1, {}},
+          raw_(file, RawFile::Access::read)
+    {
+        verdict_.stage = layout.stage;
+        verdict_.file = file;
+        verdict_.shards = layout.shards;
+    }
+
+    StageVerdict run()
+    {
+        Digest content;
+        describe(content);
+        for (std::uint64_t shard = 0; shard < layout_.shards; ++shard)
+            content.add(check_shard(plan_.shard(ShardId{shard})));
+        content.add(check_summary());
+        if (verdict_.complete) verdict_.content_hash = content.hex();
+        return std::move(verdict_);
+    }
+
+private:
+    void describe(Digest& content) const
+    {
+        content.add(layout_.stage).add(layout_.items).add(layout_.shard_items);
+        for (const StoredColumn& column : layout_.columns)
+            content.add(column.name)
+                .add(static_cast<std::uint64_t>(column.domain))
+                .add(name_of(column.type))
+                .add(column.axes)
+                .add(column.unit)
+                .add(column.row_bytes);
+    }
+
+    std::array<std::byte, ledger_record_bytes> record_bytes(std::uint64_t record) const
+    {
+        LedgerBytes bytes{};
+        raw_.read(layout_.ledger_offset + record * ledger_record_bytes, bytes);
+        return bytes;
+    }
+
+    /// The checksum of a shard's rows as they are in the file.
+    std::uint64_t data_checksum(const Shard& shard) const
+    {
+        std::vector<std::uint64_t> columns;
+        for (const StoredColumn& column : layout_.columns) {
+            if (column.domain == Domain::stage) continue;
+            const bool by_item = column.domain == Domain::item;
+            const std::uint64_t first = by_item ? index_of(shard.items.first) : index_of(shard.id);
+            const std::uint64_t rows = by_item ? shard.items.count : 1;
+            columns.push_back(
+                raw_.checksum(column.offset + first * column.row_bytes, rows * column.row_bytes));
+        }
+        return combined_checksum(columns);
+    }
+
+    bool rows_are_marked(const ItemRange& items) const
+    {
+        constexpr std::uint64_t at_once = 65536;
+        std::vector<std::byte> marks;
+        for (std::uint64_t done = 0; done < items.count; done += marks.size()) {
+            marks.resize(static_cast<std::size_t>(std::min(at_once, items.count - done)));
+            raw_.read(layout_.sealed_offset + index_of(items.first) + done, marks);
+            if (std::any_of(marks.begin(), marks.end(),
+                            [](std::byte mark) { return mark != std::byte{1}; }))
+                return false;
+        }
+        return true;
+    }
+
+    std::uint64_t check_shard(const Shard& shard)
+    {
+        const LedgerBytes bytes = record_bytes(index_of(shard.id));
+        const auto record = decode(bytes, index_of(shard.id));
+        if (!record) {
+            if (!is_blank(bytes)) verdict_.bad_shards.push_back(index_of(shard.id));
+            return 0;
+        }
+        if (!record->sealed) return 0;
+        ++verdict_.sealed;
+        const std::uint64_t checksum = data_checksum(shard);
+        if (checksum != record->checksum || !rows_are_marked(shard.items))
+            verdict_.bad_shards.push_back(index_of(shard.id));
+        return checksum;
+    }
+
+    std::uint64_t check_summary()
+    {
+        const LedgerBytes bytes = record_bytes(layout_.shards);
+        const auto record = decode(bytes, layout_.shards);
+        if (!record || !record->sealed) {
+            verdict_.bad_summary = !record && !is_blank(bytes);
+            return 0;
+        }
+        std::vector<std::uint64_t> columns;
+        for (const StoredColumn& column : layout_.columns)
+            if (column.domain == Domain::stage)
+                columns.push_back(raw_.checksum(column.offset, column.row_bytes));
+        const std::uint64_t checksum = combined_checksum(columns);
+        verdict_.bad_summary = checksum != record->checksum;
+        verdict_.complete = verdict_.sealed == verdict_.shards;
+        return checksum;
+    }
+
+    const StageLayout& layout_;
+    Plan plan_;
+    RawFile raw_;
+    StageVerdict verdict_;
+};
+
+std::vector<fs::path> candidates(const fs::path& folder)
+{
+    std::error_code failure;
+    std::vector<fs::path> files;
+    for (fs::directory_iterator entry(folder, failure), end; !failure && entry != end;
+         entry.increment(failure))
+        if (entry->path().extension() == ".h5" && entry->is_regular_file(failure))
+            files.push_back(entry->path());
+    TWINSCREEN_REQUIRE(!failure, store, "cannot read the folder {} ({})", folder.string(),
+                       failure.message());
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+}  // namespace
+
+StoreVerdict verify_store(const fs::path& folder)
+{
+    StoreVerdict verdict;
+    for (const fs::path& file : candidates(folder))
+        if (const auto layout = read_stage_layout(file))
+            verdict.stages.push_back(StageCheck(file, *layout).run());
+    TWINSCREEN_REQUIRE(!verdict.stages.empty(), store,
+                       "{} holds no results (no .h5 file in it was written by twinscreen run)",
+                       folder.string());
+    Digest content;
+    for (const StageVerdict& stage : verdict.stages) {
+        if (stage.content_hash.empty()) return verdict;
+        content.add(stage.content_hash);
+    }
+    verdict.content_hash = content.hex();
+    return verdict;
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,292 @@
+#include "engine/twin/bundle.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+#include "engine/base/digest.hpp"
+#include "engine/config/csv.hpp"
+#include "engine/twin/families.hpp"
+#include "engine/twin/load_bundle.hpp"
+
+namespace twinscreen {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t bundle_format = 1;
+
+std::string text_of(const fs::path& file)
+{
+    std::ifstream stream(file, std::ios::binary);
+    TWINSCREEN_REQUIRE(stream.good(), data, "{}: cannot be read (a bundle is a folder with {})",
+                       file.string(), file.filename().string());
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return text.str();
+}
+
+/// Reads `[stimulus.<property>] value, source` and notes both in the table of facts.
+class FactReader {
+public:
+    explicit FactReader(ConfigSection section) : section_(std::move(section)) {}
+
+    template <class T>
+    T read(const std::string& property, const std::string& unit, const Rule<T>& rule)
+    {
+        ConfigSection fact = section_.child(property);
+        const T value = fact.require<T>("value", unit, rule);
+        note(property, value, fact.require<std::string>("source"));
+        fact.reject_unknown_keys();
+        return value;
+    }
+    /// NaN where the value is the text "unknown".
+    double read_or_unknown(const std::string& property, const std::string& unit,
+                           const Rule<double>& rule)
+    {
+        if (!section_.child(property).holds_text("value")) return read(property, unit, rule);
+        read<std::string>(property, "", {[](const std::string& text) { return text == "unknown"; },
+                                         "a number or \"unknown\""});
+        return std::numeric_limits<double>::quiet_NaN();
+    }
+    void note(const std::string& property, const auto& value, const std::string& source)
+    {
+        properties_.push_back(property);
+        if constexpr (requires { value.begin(); } &&
+                      !std::is_convertible_v<decltype(value), std::string>)
+            values_.push_back(fmt::format("{}", fmt::join(value, ", ")));
+        else
+            values_.push_back(fmt::format("{}", value));
+        sources_.push_back(source);
+    }
+    Table facts() &&
+    {
+        section_.reject_unknown_keys();
+        Table table;
+        table.columns = {{"property", "", std::move(properties_)},
+                         {"value", "", std::move(values_)},
+                         {"source", "", std::move(sources_)}};
+        return table;
+    }
+
+private:
+    ConfigSection section_;
+    std::vector<std::string> properties_;
+    std::vector<std::string> values_;
+    std::vector<std::string> sources_;
+};
+
+InputTransform::Fit fit_named(const std::string& name)
+{
+    if (name == "exact") return InputTransform::Fit::exact;
+    if (name == "stretch") return InputTransform::Fit::stretch;
+    if (name == "crop") return InputTransform::Fit::crop;
+    return InputTransform::Fit::cover;
+}
+
+std::vector<float> narrowed(const std::vector<double>& values)
+{
+    return {values.begin(), values.end()};
+}
+
+Rule<std::string> one_of_rule(std::vector<std::string> names)
+{
+    const std::string text = fmt::format("one of {}", fmt::join(names, ", "));
+    return {[names = std::move(names)](const std::string& value) {
+                return std::find(names.begin(), names.end(), value) != names.end();
+            },
+            text};
+}
+
+/// The transform and the facts about the stimulus: each with its source.
+void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixel,
+                   BundleDescription& bundle)
+{
+    FactReader facts(std::move(section));
+    InputTransform& transform = bundle.transform;
+    const auto side = in_range<std::int64_t>(1, 8192);
+    transform.channels =
+        static_cast<int>(facts.read("channels", "", in_range<std::int64_t>(1, 3)));
+    transform.height = static_cast<int>(facts.read("height", "pixels", side));
+    transform.width = static_cast<int>(facts.read("width", "pixels", side));
+    transform.fit = fit_named(facts.read<std::string>(
+        "fit", "", one_of_rule({"exact", "stretch", "cover", "crop"})));
+    const auto filter = facts.read<std::string>("filter", "", any_value<std::string>());
+    if (!filter.empty()) transform.filter = resize_filter_named(filter);
+    transform.channels_last =
+        facts.read<std::string>("layout", "",
+                                one_of_rule({"channels_last", "channels_first"})) ==
+        "channels_last";
+    const auto channels = static_cast<std::size_t>(transform.channels);
+    const Rule<std::vector<double>> per_channel{
+        [=](const std::vector<double>& values) {
+            for (const double value : values)
+                if (!std::isfinite(value)) return false;
+            return values.size() == channels;
+        },
+        fmt::format("{} finite numbers, one per channel", channels)};
+    transform.mean = narrowed(facts.read("mean", "0..255", per_channel));
+    Rule<std::vector<double>> nonzero = per_channel;
+    nonzero.holds = [per_channel](const std::vector<double>& values) {
+        for (const double value : values)
+            if (!(value > 0.0)) return false;
+        return per_channel.holds(values);
+    };
+    nonzero.text += " above 0";
+    transform.scale = narrowed(facts.read("scale", "0..255", nonzero));
+    transform.background =
+        static_cast<float>(facts.read("background", "0..255", in_range(0.0, 255.0)));
+    facts.read<std::string>("luminance_range", "", any_value<std::string>());
+    facts.read<std::string>("frame_rate", "", any_value<std::string>());
+    transform.degrees_per_pixel =
+        facts.read_or_unknown("degrees_per_pixel", "deg", above(0.0));
+    if (degrees_per_pixel) {
+        TWINSCREEN_REQUIRE(std::isnan(transform.degrees_per_pixel), config,
+                           "bundle '{}' states {:g} degrees per pixel itself; remove "
+                           "degrees_per_pixel from the campaign",
+                           bundle.spec.name, transform.degrees_per_pixel);
+        transform.degrees_per_pixel = *degrees_per_pixel;
+        facts.note("degrees_per_pixel of this campaign", *degrees_per_pixel, "campaign");
+    }
+    bundle.spec.stimulus_facts = std::move(facts).facts();
+}
+
+std::vector<NetworkEntry> read_networks(ConfigSection& root)
+{
+    std::vector<NetworkEntry> networks;
+    for (ConfigSection& section : root.children("networks")) {
+        NetworkEntry network;
+        network.prefix = section.get_or<std::string>("prefix", "");
+        network.tap = section.require<std::string>("tap");
+        const auto shape = section.require<std::vector<std::int64_t>>(
+            "tap_shape", "",
+            {[](const std::vector<std::int64_t>& extents) {
+                 for (const std::int64_t extent : extents)
+                     if (extent < 1 || extent > 65536) return false;
+                 return extents.size() == 3;
+             },
+             "[height, width, channels], each in 1..65536"});
+        if (shape.size() == 3) network.tap_row = Shape{shape[0], shape[1], shape[2]};
+        network.readout = section.require<std::string>("readout");
+        network.units = section.require<std::int64_t>(
+            "units", "", in_range<std::int64_t>(1, std::numeric_limits<std::int32_t>::max()));
+        section.reject_unknown_keys();
+        networks.push_back(std::move(network));
+    }
+    if (networks.empty()) root.complain("networks", "the bundle holds no [[networks]]");
+    return networks;
+}
+
+/// The columns every unit table has, with their unit.
+const std::vector<std::pair<std::string, std::string>> common_columns = {
+    {"id", ""},          {"subject", ""},       {"area", ""}, {"heldout_r", ""},
+    {"noise_ceiling", ""}, {"x", "deg"}, {"y", "deg"}};
+
+Table read_units(const fs::path& file, const BundleDescription& bundle)
+{
+    Table units = read_csv(file);
+    for (std::size_t column = 0; column < common_columns.size(); ++column) {
+        const auto& [name, unit] = common_columns[column];
+        TableColumn* found = units.find(name);
+        TWINSCREEN_REQUIRE(found != nullptr, data, "{}: has no column '{}' (a unit table has id, "
+                           "subject, area, heldout_r, noise_ceiling, x and y)", file.string(), name);
+        found->unit = unit;
+        const bool wants_text = column < 3;
+        if (wants_text && !found->is_text()) {
+            // "190923" and "0" are names here, whatever they look like
+            std::vector<std::string> texts;
+            for (std::size_t row = 0; row < units.rows(); ++row)
+                texts.push_back(fmt::format("{:.17g}", units.number(name, row)));
+            found->values = std::move(texts);
+        }
+        TWINSCREEN_REQUIRE(wants_text || !found->is_text(), data,
+                           "{}: column '{}' holds texts, expected numbers", file.string(), name);
+    }
+    std::int64_t expected = 0;
+    for (const NetworkEntry& network : bundle.networks) expected += network.units;
+    TWINSCREEN_REQUIRE(static_cast<std::int64_t>(units.rows()) == expected, data,
+                       "{}: lists {} units, the networks of bundle '{}' have {}", file.string(),
+                       units.rows(), bundle.spec.name, expected);
+    return units;
+}
+
+struct BundleFiles {
+    fs::path weights;
+    fs::path units;
+};
+
+/// Everything of twin.toml; throws one Error that lists all its mistakes.
+BundleFiles read_description(const fs::path& folder, std::optional<double> degrees_per_pixel,
+                             BundleDescription& bundle)
+{
+    const fs::path file = folder / "twin.toml";
+    ConfigDocument document = ConfigDocument::parse(text_of(file), file.string(), folder);
+    ConfigSection root = document.root();
+    root.require<std::int64_t>("format", "",
+                               {[](const std::int64_t& value) { return value == bundle_format; },
+                                fmt::format("{}; convert the bundle again", bundle_format)});
+    bundle.spec.name = root.require<std::string>("name");
+    bundle.spec.family =
+        root.require<std::string>("family", "", one_of_rule({"v4_compact", "sensorium"}));
+    bundle.spec.response_unit = root.require<std::string>("response_unit");
+    bundle.spec.licence = root.require<std::string>("licence");
+    bundle.spec.citation = root.require<std::string>("citation");
+    const BundleFiles files{root.require_existing_path("weights"),
+                            root.require_existing_path("units")};
+    bundle.batch_norm_epsilon = root.require<double>("batch_norm_epsilon", "", above(0.0));
+    bundle.hidden_elu = root.get_or("hidden_elu", false);
+    for (ConfigSection& section : root.children("covariates")) {
+        bundle.covariates.push_back(
+            {section.require<std::string>("name"),
+             section.require<std::int64_t>("extent", "", in_range<std::int64_t>(1, 64)),
+             section.get_or<std::string>("unit", "")});
+        section.reject_unknown_keys();
+    }
+    bundle.networks = read_networks(root);
+    read_stimulus(root.child("stimulus"), degrees_per_pixel, bundle);
+    root.reject_unknown_keys();
+    document.throw_if_invalid();
+    return files;
+}
+
+std::vector<TwinPart> parts_of(const BundleDescription& bundle, const WeightReader& weights,
+                               Precision precision)
+{
+    return bundle.spec.family == "v4_compact" ? v4_compact_parts(bundle, weights, precision)
+                                              : sensorium_parts(bundle, weights, precision);
+}
+
+}  // namespace
+
+Twin load_bundle(const fs::path& folder, Precision precision,
+                 std::optional<double> degrees_per_pixel)
+{
+    BundleDescription bundle;
+    try {
+        const BundleFiles files = read_description(folder, degrees_per_pixel, bundle);
+        const SafetensorsFile weights(files.weights);
+        bundle.units = read_units(files.units, bundle);
+        Twin twin;
+        twin.parts = parts_of(bundle, WeightReader(bundle.spec.name, weights), precision);
+        twin.spec = std::move(bundle.spec);
+        twin.units = std::move(bundle.units);
+        Digest digest;
+        digest.add(text_of(folder / "twin.toml")).add(text_of(files.units));
+        digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
+        twin.spec.digest = digest.hex();
+        return twin;
+    } catch (Error& error) {
+        error.add_context(fmt::format("while loading the bundle {}", folder.string()));
+        throw;
+    }
+}
+
+Twin load_bundle(const fs::path& folder, Precision precision)
+{
+    return load_bundle(folder, precision, std::nullopt);
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,153 @@
+"""Writes twin bundles: twin.toml, units.csv and weights.safetensors.
+
+A bundle appears under its final name only when it is complete, and the same input gives the same
+bytes.
+"""
+
+import csv
+import io
+import math
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+BUNDLE_FORMAT = 1
+UNIT_COLUMNS = ("id", "subject", "area", "heldout_r", "noise_ceiling", "x", "y")
+
+
+class ConversionError(Exception):
+    """A problem with the published files, as a sentence for the user."""
+
+
+def toml_value(value):
+    """One TOML value: bool, int, float, str or a list of them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ConversionError(f"{value} cannot be stated in twin.toml")
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    if any(ord(character) < 32 for character in escaped):
+        raise ConversionError(f"a text holds a control character: {escaped!r}")
+    return f'"{escaped}"'
+
+
+def twin_toml(head, covariates, networks, facts):
+    """Text of twin.toml.
+
+    facts  {property: (value, source)}: what the twin assumes about the screen and the pixels
+    """
+    lines = [f"format = {BUNDLE_FORMAT}"]
+    lines += [f"{key} = {toml_value(value)}" for key, value in head.items()]
+    for name, entries in (("covariates", covariates), ("networks", networks)):
+        for entry in entries:
+            lines += ["", f"[[{name}]]"]
+            lines += [f"{key} = {toml_value(value)}" for key, value in entry.items()]
+    for key, (value, source) in facts.items():
+        lines += ["", f"[stimulus.{key}]", f"value = {toml_value(value)}",
+                  f"source = {toml_value(source)}"]
+    return "\n".join(lines) + "\n"
+
+
+def cell_text(value):
+    """One cell of units.csv; nan where a number is unknown."""
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else repr(value)
+    return str(value)
+
+
+def unit_csv(units):
+    """Text of units.csv from a list of rows (dicts with the same keys)."""
+    missing = [name for name in UNIT_COLUMNS if name not in units[0]]
+    if missing:
+        raise ConversionError(f"the unit table lacks {missing}")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(units[0].keys())
+    for unit in units:
+        writer.writerow([cell_text(value) for value in unit.values()])
+    return text.getvalue()
+
+
+def check_finite(name, array):
+    if not np.isfinite(array).all():
+        raise ConversionError(f"tensor '{name}' holds values that are not finite")
+
+
+def write_bundle(folder, head, covariates, networks, facts, units, tensors):
+    """Writes the folder; an existing bundle of that name is replaced as a whole."""
+    folder = Path(folder)
+    arrays = {}
+    for name in sorted(tensors):
+        arrays[name] = np.ascontiguousarray(tensors[name], dtype=np.float32)
+        check_finite(name, arrays[name])
+    head = dict(head, weights="weights.safetensors", units="units.csv")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        os.chmod(work, 0o755)
+        (work / "twin.toml").write_text(twin_toml(head, covariates, networks, facts),
+                                        encoding="utf-8")
+        (work / "units.csv").write_text(unit_csv(units), encoding="utf-8")
+        (work / "weights.safetensors").write_bytes(save(arrays))
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+            os.rename(folder, old / folder.name)
+            os.rename(work, folder)
+            shutil.rmtree(old)
+        else:
+            os.rename(work, folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    print(f"{folder}: {len(units)} units, {len(networks)} networks, {len(arrays)} tensors")
+
+
+def read_accuracy_of_one(file, bundles):
+    """{unit id: held-out r} from a CSV with the columns id and heldout_r: of one bundle, because
+    several models predict the same neurons."""
+    if file is None:
+        return {}
+    if len(bundles) != 1:
+        raise ConversionError("an accuracy table belongs to one bundle: name it with --only")
+    with open(file, newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        if not {"id", "heldout_r"} <= set(reader.fieldnames or ()):
+            raise ConversionError(f"{file}: expected the columns id and heldout_r, found "
+                                  f"{reader.fieldnames}")
+        accuracy = {}
+        for row in reader:
+            try:
+                accuracy[row["id"]] = float(row["heldout_r"])
+            except (TypeError, ValueError):
+                raise ConversionError(f"{file}:{reader.line_num}: heldout_r is "
+                                      f"{row['heldout_r']!r}, expected a number") from None
+    return accuracy
+
+
+def require_known_units(accuracy, units):
+    unknown = sorted(set(accuracy) - {unit["id"] for unit in units})
+    if unknown:
+        raise ConversionError(f"the accuracy table names units that the bundle lacks: {unknown[:5]}")
+
+
+def run(main):
+    """Runs a converter; problems end with a sentence and exit code 3."""
+    try:
+        main()
+    except ConversionError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        sys.exit(3)
+    except OSError as problem:
+        print(f"error: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        sys.exit(3)

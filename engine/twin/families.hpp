@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/config/section.hpp"
+#include "engine/twin/twin.hpp"
+#include "engine/twin/weights.hpp"
+
+namespace twinscreen {
+
+/// One network of a bundle: which tensors it owns and which units it predicts.
+struct NetworkEntry {
+    std::string prefix;   ///< of its tensor names: "neuron0."
+    std::string tap;      ///< "core"
+    Shape tap_row;        ///< [height, width, channels]
+    std::string readout;  ///< "dense", "mixing_pool", "gaussian"
+    std::int64_t units = 0;
+};
+
+/// What twin.toml says, checked for form; the tensors are checked when the parts are made.
+struct BundleDescription {
+    TwinSpec spec;
+    InputTransform transform;
+    std::vector<Axis> covariates;
+    std::vector<NetworkEntry> networks;
+    Table units;
+    double batch_norm_epsilon = 0.0;
+    bool hidden_elu = false;  ///< sensorium: ELU after the batch norms of the core
+};
+
+/// Parts in the order of the networks. Throws Error(data) for tensors that do not fit.
+std::vector<TwinPart> v4_compact_parts(const BundleDescription& bundle, const WeightReader& weights,
+                                       Precision precision);
+std::vector<TwinPart> sensorium_parts(const BundleDescription& bundle, const WeightReader& weights,
+                                      Precision precision);
+/// The analytic twin; mistakes are complained of in the section, then the result has no parts.
+Twin gabor_energy_twin(ConfigSection& section, Precision precision);
+
+}  // namespace twinscreen

@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "engine/config/row_filter.hpp"
+#include "engine/twin/bundle.hpp"
+#include "engine/twin/families.hpp"
+#include "engine/twin/load_bundle.hpp"
+
+namespace twinscreen {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The bundle's folder: relative to the campaign, else in ${TWINSCREEN_BUNDLES}.
+std::optional<fs::path> bundle_folder(ConfigSection& section)
+{
+    const std::optional<fs::path> named = section.path("bundle");
+    if (!named) return std::nullopt;
+    std::error_code ignored;
+    if (fs::is_directory(*named, ignored)) return named;
+    const std::string text = section.require<std::string>("bundle");
+    const char* shelf = std::getenv("TWINSCREEN_BUNDLES");
+    if (shelf != nullptr && fs::path(text).is_relative() &&
+        fs::is_directory(fs::path(shelf) / text, ignored))
+        return fs::path(shelf) / text;
+    section.complain(
+        "bundle",
+        fmt::format("no bundle folder {}{}", named->string(),
+                    shelf == nullptr ? "" : fmt::format(", nor {} in {}", text, shelf)),
+        "convert published weights with engine/twin/converters; TWINSCREEN_BUNDLES may name the "
+        "folder that holds the bundles");
+    return std::nullopt;
+}
+
+/// Rows whose cell of the text column is in the list that the campaign gives under `key`.
+void keep_named(ConfigSection& section, const std::string& key, const std::string& column,
+                const Table& units, std::vector<bool>& keep)
+{
+    if (!section.has(key)) return;
+    const auto wanted = section.require<std::vector<std::string>>(key);
+    std::set<std::string> known;
+    for (std::size_t row = 0; row < units.rows(); ++row) known.insert(units.text(column, row));
+    for (const std::string& name : wanted)
+        if (known.count(name) == 0) {
+            const auto nearest = nearest_word(name, {known.begin(), known.end()});
+            section.complain(key,
+                             fmt::format("the twin has no {} '{}' (it has {})", column, name,
+                                         fmt::join(known, ", ")),
+                             nearest ? fmt::format("did you mean '{}'?", *nearest) : "");
+        }
+    for (std::size_t row = 0; row < units.rows(); ++row)
+        if (std::find(wanted.begin(), wanted.end(), units.text(column, row)) == wanted.end())
+            keep[row] = false;
+}
+
+void keep_wanted_units(ConfigSection& section, Twin& twin)
+{
+    std::vector<bool> keep(twin.units.rows(), true);
+    keep_named(section, "subjects", "subject", twin.units, keep);
+    keep_named(section, "areas", "area", twin.units, keep);
+    const auto expression = section.get_or<std::string>("units", "");
+    if (section.has_mistakes()) return;
+    std::vector<std::size_t> rows;
+    try {
+        for (const std::size_t row : filter_rows(twin.units, expression))
+            if (keep[row]) rows.push_back(row);
+    } catch (const Error& error) {
+        section.complain("units", error.what());
+        return;
+    }
+    if (rows.empty()) {
+        section.complain(section.has("units") ? "units" : "subjects",
+                         fmt::format("keeps none of the {} units of twin '{}'", twin.units.rows(),
+                                     twin.spec.name));
+        return;
+    }
+    keep_units(twin, rows);
+}
+
+Twin twin_of(ConfigSection& section, Precision precision)
+{
+    std::vector<std::string> analytic = {"gabor_energy"};
+    if (section.has("bundle")) {
+        if (section.has("family"))
+            section.complain("family", "a bundle names its own family",
+                             "remove either 'bundle' or 'family'");
+        std::optional<double> degrees_per_pixel;
+        if (section.has("degrees_per_pixel"))
+            degrees_per_pixel = section.require<double>("degrees_per_pixel", "deg", above(0.0));
+        const std::optional<fs::path> folder = bundle_folder(section);
+        if (!folder || section.has_mistakes()) return {};
+        try {
+            return load_bundle(*folder, precision, degrees_per_pixel);
+        } catch (const Error& error) {
+            if (error.kind() != Error::Kind::config) throw;
+            section.complain("bundle", error.what());
+            return {};
+        }
+    }
+    if (!section.has("family")) {
+        section.complain("family", "a twin needs 'bundle' (a folder) or 'family' (an analytic twin)",
+                         "analytic families: gabor_energy");
+        return {};
+    }
+    section.one_of("family", analytic.front(), analytic);
+    if (section.has_mistakes()) return {};
+    return gabor_energy_twin(section, precision);
+}
+
+}  // namespace
+
+Twin make_twin(ConfigSection& section, std::uint64_t, Precision precision)
+{
+    Twin twin = twin_of(section, precision);
+    const auto name = section.get_or<std::string>("name", twin.spec.name);
+    if (!twin.parts.empty()) {
+        twin.spec.name = name;
+        // The values are the campaign's business; naming the keys here makes them known.
+        for (const TwinPart& part : twin.parts)
+            for (const Axis& covariate : part.backbone->covariates())
+                static_cast<void>(section.has(covariate.name));
+        keep_wanted_units(section, twin);
+        section.reject_unknown_keys();
+    }
+    if (section.has_mistakes()) return {};
+    return twin;
+}
+
+const std::vector<TwinFamily>& twin_families()
+{
+    static const std::vector<TwinFamily> families = {
+        {"gabor_energy",
+         "analytic V1 population: Gabor quadrature pairs, divisive normalisation; no files"},
+        {"v4_compact", "compact networks of macaque V4 neurons (bundle)"},
+        {"sensorium", "SENSORIUM 2022 networks of mouse V1, with or without behaviour (bundle)"},
+    };
+    return families;
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/types.hpp"
+
+namespace twinscreen {
+
+/// One tensor of a .safetensors file: little-endian, row-major, valid as long as the file object.
+struct TensorView {
+    ElementType type = ElementType::f32;
+    std::vector<std::int64_t> shape;
+    std::span<const std::byte> bytes;  ///< not necessarily aligned
+
+    std::int64_t count() const noexcept;
+    /// "[5, 5, 3, 48]"
+    std::string shape_text() const;
+};
+
+/// A .safetensors file, mapped read-only. Everything that its header claims is checked when it is
+/// opened: header length (at most 100 MB), JSON, types, shapes, and that the tensors cover the data
+/// exactly once. A hostile file gives an Error(data) that names the file, never more.
+class SafetensorsFile {
+public:
+    explicit SafetensorsFile(const std::filesystem::path& file);
+    ~SafetensorsFile();
+    SafetensorsFile(SafetensorsFile&& other) noexcept;
+    SafetensorsFile& operator=(SafetensorsFile&&) = delete;
+    SafetensorsFile(const SafetensorsFile&) = delete;
+    SafetensorsFile& operator=(const SafetensorsFile&) = delete;
+
+    const std::filesystem::path& path() const noexcept { return path_; }
+    const std::map<std::string, TensorView, std::less<>>& tensors() const noexcept
+    {
+        return tensors_;
+    }
+    /// The texts of `__metadata__`.
+    const std::map<std::string, std::string, std::less<>>& metadata() const noexcept
+    {
+        return metadata_;
+    }
+    /// All tensor bytes, for digests.
+    std::span<const std::byte> data() const noexcept { return data_; }
+
+private:
+    class Mapping;
+    std::filesystem::path path_;
+    std::unique_ptr<Mapping> mapping_;
+    std::span<const std::byte> data_;
+    std::map<std::string, TensorView, std::less<>> tensors_;
+    std::map<std::string, std::string, std::less<>> metadata_;
+};
+
+}  // namespace twinscreen

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/twin/readout.hpp"
+#include "engine/twin/twin.hpp"
+
+namespace twinscreen {
+
+/// Dense linear map of tap 0.
+///
+/// weights  [outputs, values of the tap row];  bias  [outputs]
+std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
+                                       const std::vector<double>& bias, const Shape& tap_row,
+                                       Precision precision);
+
+/// Output n = bias[n] + sum over pixels p of pool[p][n] * (mixing_bias[n] + map[p] . mixing[:, n]).
+struct MixingPool {
+    std::vector<double> mixing;       ///< [channels, outputs]
+    std::vector<double> mixing_bias;  ///< [outputs]
+    std::vector<double> pool;         ///< [pixels, outputs]
+    std::vector<double> bias;         ///< [outputs]
+};
+std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,
+                                             Precision precision);
+
+/// Output = sum of weight * output of `inner`, for measures too wide to fold into its weights.
+///
+/// weights  [outputs, inner outputs]
+std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
+                                          std::vector<double> weights, Precision precision);
+
+}  // namespace twinscreen

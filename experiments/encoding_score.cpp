@@ -1,0 +1,421 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "experiments/encoding_report.hpp"
+#include "experiments/examples.hpp"
+#include "experiments/experiments.hpp"
+#include "experiments/recording.hpp"
+#include "experiments/statistics.hpp"
+
+namespace twinscreen {
+namespace {
+
+constexpr const char* stage_name = "predictions";
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Items first ... end - 1.
+struct Span {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    std::uint64_t count() const { return end - first; }
+};
+
+struct Settings {
+    std::filesystem::path responses;
+    std::string layout;
+    Span fit;
+    Span score;
+    std::uint32_t resamples = 1000;
+    std::uint32_t halvings = 100;
+    bool affine = false;  ///< predictions are brought to the recording's scale on the fit items
+};
+
+/// A value per unit, as a summary column.
+struct ScoreColumn {
+    const char* name;
+    const char* text;
+    double UnitScore::*value;
+};
+
+const std::vector<ScoreColumn> plain_columns{
+    {"r", "Pearson r of predicted and recorded averages over the scored items", &UnitScore::r},
+    {"r_low", "lower end of the 95 % bootstrap interval of r over items", &UnitScore::r_low},
+    {"r_high", "upper end of the 95 % bootstrap interval of r over items", &UnitScore::r_high},
+    {"r_constant", "baseline: a constant explains nothing", &UnitScore::r_constant},
+    {"r_luminance", "baseline: regression on mean luminance, fitted on the fit items",
+     &UnitScore::r_luminance}};
+
+const std::vector<ScoreColumn> repeat_columns{
+    {"split_half", "split-half reliability (Spearman & Brown 1910)", &UnitScore::split_half},
+    {"cc_max", "noise ceiling of r (Schoppe et al. 2016)", &UnitScore::cc_max},
+    {"cc_norm", "r / cc_max (Schoppe et al. 2016)", &UnitScore::cc_norm},
+    {"fev", "explainable share of the single-trial variance (Cadena et al. 2019)",
+     &UnitScore::fev},
+    {"feve", "share of the explainable variance that is explained (Cadena et al. 2019)",
+     &UnitScore::feve}};
+
+/// Predicted against recorded responses, with noise ceilings where repeats exist and the trivial
+/// baselines beside every score.
+class EncodingScore final : public Experiment {
+public:
+    explicit EncodingScore(Settings settings) : settings_(std::move(settings)) {}
+
+    std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
+                                        const StageHistory& history) override
+    {
+        if (history.has(stage_name)) return std::nullopt;
+        seed_ = inputs.seed;
+        recording_ = read_recording(settings_.responses, settings_.layout, inputs.stimuli->count());
+        settle_ranges(inputs);
+        StagePlan stage;
+        const ForwardWants wants{!inputs.twins.empty(), false};
+        stage.forward = std::make_shared<ForwardPlan>(inputs.twins, inputs.covariates, wants);
+        units_ = inputs.twins.empty() ? neuron_table() : stage.forward->units();
+        areas_ = stage.forward->areas();
+        has_twins_ = !inputs.twins.empty();
+        match_neurons(inputs);
+        declare(stage);
+        stage.plan = plan_stimulus_stage(stage_name, inputs, *stage.forward,
+                                         units_.rows() * sizeof(float) + sizeof(double), 0);
+        stage.tables.items = stage.plan.items;
+        describe_stimuli(inputs, stage.tables);
+        stage.settings = {
+            {"recording", recording_.digest},
+            {"scored items", fmt::format("{} to {}", settings_.score.first, settings_.score.end)},
+            {"fit items", fmt::format("{} to {}", settings_.fit.first, settings_.fit.end)},
+            {"resamples", fmt::format("{} bootstrap, {} halvings, {}", settings_.resamples,
+                                      settings_.halvings, settings_.affine ? "affine" : "as is")}};
+        return stage;
+    }
+
+    void run_shard(const Shard& shard, ShardTools& tools) override
+    {
+        const auto rows = static_cast<std::int64_t>(shard.items.count);
+        const auto units = static_cast<std::int64_t>(has_twins_ ? units_.rows() : 0);
+        OwnedBatch predicted(ElementType::f32, {rows, units});
+        OwnedBatch luminance(ElementType::f64, {rows});
+        std::int64_t at = 0;
+        while (const InputBatch* batch = tools.inputs.next()) {
+            const auto count = static_cast<std::int64_t>(batch->items.count);
+            if (has_twins_)
+                tools.forward.run(*batch, rows_of(predicted.view(), at, count), Batch{},
+                                   tools.executor);
+            std::ranges::copy(batch->luminance, luminance.values<double>().begin() + at);
+            at += count;
+        }
+        if (has_twins_) tools.write(predicted_, std::move(predicted));
+        tools.write(luminance_, std::move(luminance));
+    }
+
+    SummaryRows combine(const StageResults& results) override
+    {
+        score_all(results);
+        SummaryRows summary;
+        for (const auto& [column, member] : score_ids_) {
+            std::vector<double> values;
+            for (const UnitScore& score : scores_) values.push_back(score.*member);
+            summary.emplace_back(column, column_of(values));
+        }
+        for (const auto& [column, member] : median_ids_)
+            summary.emplace_back(column, column_of(area_medians(member)));
+        return summary;
+    }
+
+    std::vector<std::string> report(const StageResults& results, const CampaignInputs&,
+                                    const std::filesystem::path&) override
+    {
+        if (scores_.empty()) score_all(results);  // the store was complete already
+        std::vector<std::string> lines{fmt::format(
+            "scored items {} to {}; the luminance baseline is fitted on items {} to {}",
+            settings_.score.first, settings_.score.end - 1, settings_.fit.first,
+            settings_.fit.end - 1)};
+        if (has_twins_)
+            for (std::size_t area = 0; area < areas_.rows(); ++area) lines.push_back(area_line(area));
+        else
+            lines.push_back(ceiling_line("all neurons", all_units()));
+        if (recording_.repeats == 1)
+            lines.push_back("the recording has no repeats: noise ceilings are unknown, r stands alone");
+        return lines;
+    }
+
+private:
+    void settle_ranges(const CampaignInputs& inputs)
+    {
+        const std::uint64_t items = inputs.items();
+        if (settings_.score.end == 0) settings_.score = {0, items};
+        if (settings_.fit.end == 0) settings_.fit = settings_.score;
+        for (const Span& span : {settings_.score, settings_.fit})
+            TWINSCREEN_REQUIRE(span.end <= items, config,
+                               "encoding_score: items {} to {} are asked for, the campaign has {} "
+                               "items{}",
+                               span.first, span.end, items,
+                               inputs.schedule.limit > 0 ? " (with the limit of this run)" : "");
+    }
+
+    Table neuron_table() const
+    {
+        std::vector<std::string> ids;
+        for (std::size_t neuron = 0; neuron < recording_.neurons; ++neuron)
+            ids.push_back(fmt::format("neuron {}", neuron));
+        return {{{"id", "", std::move(ids)}}};
+    }
+
+    /// Each twin's units stand for rows of the recording: by the column recorded_row of the unit
+    /// table, or one by one where there are as many.
+    void match_neurons(const CampaignInputs& inputs)
+    {
+        neuron_of_unit_.clear();
+        if (inputs.twins.empty()) {
+            for (std::size_t neuron = 0; neuron < recording_.neurons; ++neuron)
+                neuron_of_unit_.push_back(neuron);
+            return;
+        }
+        for (const Twin& twin : inputs.twins) {
+            const TableColumn* column = twin.units.find("recorded_row");
+            const bool by_column = column != nullptr && !column->is_text();
+            TWINSCREEN_REQUIRE(
+                by_column || twin.units.rows() == recording_.neurons, data,
+                "twin '{}' has {} units, {} has {} neurons: a unit table without a column "
+                "'recorded_row' needs one unit per neuron (choose them with units = \"...\")",
+                twin.spec.name, twin.units.rows(), settings_.responses.string(),
+                recording_.neurons);
+            for (std::size_t unit = 0; unit < twin.units.rows(); ++unit) {
+                const double row = by_column ? twin.units.number("recorded_row", unit)
+                                             : static_cast<double>(unit);
+                TWINSCREEN_REQUIRE(row >= 0 && row < static_cast<double>(recording_.neurons), data,
+                                   "twin '{}': unit '{}' stands for row {} of the recording, which "
+                                   "has {} rows (choose the units of this recording with units = "
+                                   "\"...\")",
+                                   twin.spec.name, twin.units.text("id", unit), row,
+                                   recording_.neurons);
+                neuron_of_unit_.push_back(static_cast<std::size_t>(row));
+            }
+        }
+    }
+
+    void declare(StagePlan& stage)
+    {
+        const Axis unit{"unit", static_cast<std::int64_t>(units_.rows()), ""};
+        const auto add = [&](ColumnSpec column) {
+            stage.columns.push_back(std::move(column));
+            return ColumnId{static_cast<std::uint32_t>(stage.columns.size() - 1)};
+        };
+        if (has_twins_)
+            predicted_ = add({"predicted", Domain::item, ElementType::f32, {unit}, "",
+                              "predicted response"});
+        luminance_ = add({"luminance", Domain::item, ElementType::f64, {}, "grey level 0..255",
+                          "mean grey value of the picture (Rec. 601 luma)"});
+        score_ids_.clear();
+        median_ids_.clear();
+        std::vector<ScoreColumn> wanted = plain_columns;
+        if (recording_.repeats > 1)
+            wanted.insert(wanted.end(), repeat_columns.begin(), repeat_columns.end());
+        for (const ScoreColumn& column : wanted)
+            score_ids_.emplace_back(
+                add({column.name, Domain::stage, ElementType::f64, {unit}, "", column.text}),
+                column.value);
+        stage.tables.axes = {{"units", "unit", units_}};
+        if (!has_twins_) return;
+        const Axis area{"area", static_cast<std::int64_t>(areas_.rows()), ""};
+        stage.tables.axes.push_back({"areas", "area", areas_});
+        for (const ScoreColumn& column : wanted)
+            median_ids_.emplace_back(add({fmt::format("median_{}", column.name), Domain::stage,
+                                          ElementType::f64, {area}, "",
+                                          fmt::format("median over units of {}", column.name)}),
+                                     column.value);
+    }
+
+    static OwnedBatch column_of(const std::vector<double>& values)
+    {
+        OwnedBatch result(ElementType::f64, {static_cast<std::int64_t>(values.size())});
+        std::ranges::copy(values, result.values<double>().begin());
+        return result;
+    }
+
+    void score_all(const StageResults& results)
+    {
+        const std::uint64_t items = results.plan().items;
+        const OwnedBatch luminance = results.read(luminance_, 0, items);
+        OwnedBatch predicted(ElementType::f32, {0, 0});
+        if (has_twins_) predicted = results.read(predicted_, 0, items);
+        const auto resamples = draw_resamples(static_cast<std::uint32_t>(settings_.score.count()),
+                                              settings_.resamples, seed_);
+        scores_.clear();
+        for (std::size_t unit = 0; unit < units_.rows(); ++unit) {
+            std::vector<double> prediction(items, nan);
+            if (has_twins_)
+                for (std::size_t item = 0; item < items; ++item)
+                    prediction[item] = static_cast<double>(
+                        predicted.values<float>()[item * units_.rows() + unit]);
+            scores_.push_back(score_unit(neuron_of_unit_[unit], prediction,
+                                         luminance.values<double>(), resamples));
+        }
+    }
+
+    /// The recorded averages of a neuron over the given items.
+    std::vector<double> averages(std::size_t neuron, const Span& span) const
+    {
+        return mean_over_repeats(repeats(neuron, span));
+    }
+
+    Repeats repeats(std::size_t neuron, const Span& span) const
+    {
+        const std::size_t offset = (neuron * recording_.items + span.first) * recording_.repeats;
+        return {std::span(recording_.values).subspan(offset, span.count() * recording_.repeats),
+                span.count(), recording_.repeats};
+    }
+
+    UnitScore score_unit(std::size_t neuron, std::vector<double> predicted,
+                         std::span<const double> luminance,
+                         std::span<const std::uint32_t> resamples) const
+    {
+        const auto part = [](std::span<const double> values, const Span& span) {
+            return values.subspan(span.first, span.count());
+        };
+        const std::vector<double> fit = averages(neuron, settings_.fit);
+        const std::vector<double> recorded = averages(neuron, settings_.score);
+        if (settings_.affine) {
+            const Line line = fit_line(part(predicted, settings_.fit), fit);
+            for (double& value : predicted) value = line.intercept + line.slope * value;
+        }
+        const std::span<const double> scored = part(predicted, settings_.score);
+        UnitScore score{nan, nan, nan, 0.0, nan, nan, nan, nan, nan, nan};
+        score.r = pearson(scored, recorded);
+        const Interval interval = bootstrap_pearson(scored, recorded, resamples);
+        score.r_low = interval.low;
+        score.r_high = interval.high;
+
+        const Line line = fit_line(part(luminance, settings_.fit), fit);
+        std::vector<double> baseline;
+        for (const double value : part(luminance, settings_.score))
+            baseline.push_back(line.intercept + line.slope * value);
+        score.r_luminance = pearson(baseline, recorded);
+        if (recording_.repeats == 1) return score;
+
+        const Reliability neuron_noise =
+            reliability(repeats(neuron, settings_.score), seed_, settings_.halvings);
+        score.split_half = neuron_noise.split_half;
+        score.cc_max = neuron_noise.cc_max;
+        score.cc_norm = score.r / neuron_noise.cc_max;
+        score.fev = neuron_noise.fev;
+        if (has_twins_)
+            score.feve = explained_fraction(repeats(neuron, settings_.score), scored, neuron_noise);
+        return score;
+    }
+
+    std::vector<std::size_t> all_units() const
+    {
+        std::vector<std::size_t> units(scores_.size());
+        for (std::size_t unit = 0; unit < units.size(); ++unit) units[unit] = unit;
+        return units;
+    }
+
+    std::vector<std::size_t> units_of_area(std::size_t area) const
+    {
+        std::vector<std::size_t> units;
+        for (std::size_t unit = 0; unit < units_.rows(); ++unit)
+            if (units_.text("twin", unit) == areas_.text("twin", area) &&
+                units_.text("subject", unit) == areas_.text("subject", area) &&
+                units_.text("area", unit) == areas_.text("area", area))
+                units.push_back(unit);
+        return units;
+    }
+
+    double median_over(const std::vector<std::size_t>& units, double UnitScore::*member) const
+    {
+        std::vector<double> values;
+        for (const std::size_t unit : units) values.push_back(scores_[unit].*member);
+        return median(std::move(values));
+    }
+
+    std::vector<double> area_medians(double UnitScore::*member) const
+    {
+        std::vector<double> medians;
+        for (std::size_t area = 0; area < areas_.rows(); ++area)
+            medians.push_back(median_over(units_of_area(area), member));
+        return medians;
+    }
+
+    std::string area_line(std::size_t area) const
+    {
+        const std::vector<std::size_t> units = units_of_area(area);
+        std::string line = fmt::format(
+            "{}, subject {}, {}: median r {:.3f} over {} units (baselines: mean luminance {:.3f}, "
+            "constant 0)",
+            areas_.text("twin", area), areas_.text("subject", area), areas_.text("area", area),
+            median_over(units, &UnitScore::r), units.size(),
+            median_over(units, &UnitScore::r_luminance));
+        if (recording_.repeats > 1)
+            line += fmt::format("; median cc_norm {:.3f}, feve {:.3f}",
+                                median_over(units, &UnitScore::cc_norm),
+                                median_over(units, &UnitScore::feve)) +
+                    "; " + ceiling_line("ceilings", units);
+        return line;
+    }
+
+    std::string ceiling_line(const std::string& who, const std::vector<std::size_t>& units) const
+    {
+        return fmt::format(
+            "{}: median cc_max {:.3f}, split-half reliability {:.3f}, explainable variance {:.3f} "
+            "(baseline mean luminance r {:.3f})",
+            who, median_over(units, &UnitScore::cc_max), median_over(units, &UnitScore::split_half),
+            median_over(units, &UnitScore::fev), median_over(units, &UnitScore::r_luminance));
+    }
+
+    Settings settings_;
+    std::uint64_t seed_ = 0;
+    Recording recording_;
+    Table units_;
+    Table areas_;
+    bool has_twins_ = false;
+    std::vector<std::size_t> neuron_of_unit_;
+    ColumnId predicted_{}, luminance_{};
+    std::vector<std::pair<ColumnId, double UnitScore::*>> score_ids_;
+    std::vector<std::pair<ColumnId, double UnitScore::*>> median_ids_;
+    std::vector<UnitScore> scores_;
+};
+
+Span read_span(ConfigSection& section, const std::string& key)
+{
+    const auto ends = section.get_or<std::vector<std::int64_t>>(key, {}, "items");
+    if (ends.empty()) return {};
+    if (ends.size() != 2 || ends[0] < 0 || ends[1] < ends[0] + 2) {
+        section.complain(key, fmt::format("{} = [{}] is not a range of items", key,
+                                          fmt::join(ends, ", ")),
+                         "give the first item and the one after the last, at least 2 apart: "
+                         "[600, 1200]");
+        return {};
+    }
+    return {static_cast<std::uint64_t>(ends[0]), static_cast<std::uint64_t>(ends[1])};
+}
+
+std::unique_ptr<Experiment> make_encoding_score(ConfigSection& section)
+{
+    Settings settings;
+    settings.responses = section.require_existing_path("responses");
+    settings.layout = section.one_of(
+        "layout", "", {"", "units,items", "items,units", "units,items,repeats", "items,units,repeats"});
+    settings.fit = read_span(section, "fit_items");
+    settings.score = read_span(section, "score_items");
+    settings.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "bootstrap", 1000, "resamples", in_range<std::int64_t>(1, 100000)));
+    settings.halvings = static_cast<std::uint32_t>(
+        section.get_or<std::int64_t>("halvings", 100, "", in_range<std::int64_t>(1, 10000)));
+    settings.affine = section.one_of("rescale", "none", {"none", "affine"}) == "affine";
+    return std::make_unique<EncodingScore>(std::move(settings));
+}
+
+}  // namespace
+
+void register_encoding_score(ExperimentRegistry& registry)
+{
+    registry.add({"encoding_score",
+                  "predicted against recorded responses: Pearson r with intervals, noise ceilings "
+                  "where repeats exist, trivial baselines",
+                  encoding_score_example, make_encoding_score, false});
+}
+
+}  // namespace twinscreen

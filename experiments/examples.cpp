@@ -1,0 +1,66 @@
+#include "experiments/examples.hpp"
+
+namespace twinscreen {
+
+const char* const screen_example = R"toml(# A screen: every stimulus through every twin, recorded as asked.
+#   twinscreen plan screen.toml              what will be computed and stored
+#   twinscreen run screen.toml               one process
+#   mpirun -n 4 twinscreen run screen.toml   four ranks; the same bytes
+# Killed? The same command goes on where it was.
+name = "my_screen"
+seed = 1                        # all random draws are addressed by this number
+# out = "results/my_screen"     # the folder of the store; --out overrides it
+
+[[twins]]                       # who answers; repeat the table for more twins
+family = "gabor_energy"         # an analytic model of V1 that needs no files
+# bundle = "bundles/v4_190923"  # or a converted model: twinscreen list BUNDLE shows its units
+# units = "heldout_r > 0.3"     # a filter over the unit table
+
+[[stimuli]]                     # what is shown; repeat the table for more sets
+[stimuli.gratings]
+orientation = { from = 0, to = 165, steps = 12 }    # [deg]
+spatial_frequency = [0.5, 1.0, 2.0, 4.0]            # [cycles/deg]
+phase = { from = 0, to = 270, steps = 4 }           # [deg]
+contrast = [0.25, 1.0]
+
+# [[stimuli]]                   # or files: folder, zip, list, npy, hdf5
+# folder = "my_images"
+# labels = "my_labels.csv"      # its columns become item columns of the store
+
+[screen]
+measures = ["units", "area_mean", "moments", "top_k"]   # also "histogram"
+top_k = 10                      # items kept at both ends, per area
+# top_k_of = "both"             # "areas", "units" or "both"
+# units_type = "float16"        # halves the store
+# stored_units = "area == 'V1'" # store some units; moments and top_k still see all
+# histogram = { from = 0.0, to = 2.0, bins = 40 }       # with the measure "histogram"
+
+# [run]                         # how, not what
+# on_bad_image = "nan"          # record NaN and go on; default "stop"
+# shard_items = 1024            # stimuli per shard; default chosen from the campaign
+# checkpoint_minutes = 10
+)toml";
+
+const char* const encoding_score_example = R"toml(# How well twins predict recorded responses. As it stands, it scores the macaque V4 models of
+# Cowley, Stan, Pillow & Smith (2023): set TWINSCREEN_DATA to the folder of the real data and
+# TWINSCREEN_BUNDLES to the converted bundles (the README shows the command).
+name = "v4_accuracy"
+seed = 1
+
+[[twins]]
+bundle = "v4_190923"
+# units = "recorded_row < 12"   # a filter over the unit table
+
+[[stimuli]]                     # the shown images, in the order of the recording
+zip = "${TWINSCREEN_DATA}/v4-compact-models/images_190923.zip"
+
+[encoding_score]
+responses = "${TWINSCREEN_DATA}/v4-compact-models/responses_avg_190923.npy"
+layout = "units,items"          # or "items,units", "units,items,repeats", "items,units,repeats"
+fit_items = [0, 600]            # the baseline (regression on mean luminance) is fitted here
+score_items = [600, 1200]       # scores are reported for these
+bootstrap = 1000                # resamples of images for the interval of r
+# rescale = "affine"            # bring predictions to the recording's scale on fit_items (for FEVE)
+)toml";
+
+}  // namespace twinscreen

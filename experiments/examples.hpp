@@ -1,0 +1,9 @@
+#pragma once
+
+namespace twinscreen {
+
+/// Commented campaigns that run as they are, for `twinscreen init`.
+extern const char* const screen_example;
+extern const char* const encoding_score_example;
+
+}  // namespace twinscreen

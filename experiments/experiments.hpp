@@ -1,0 +1,14 @@
+#pragma once
+
+#include "engine/run/experiment.hpp"
+
+namespace twinscreen {
+
+/// The analyses of this build. A new one costs one file here, one line in experiments.cpp and one
+/// test.
+ExperimentRegistry known_experiments();
+
+void register_screen(ExperimentRegistry& registry);
+void register_encoding_score(ExperimentRegistry& registry);
+
+}  // namespace twinscreen

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace twinscreen {
+
+/// Recorded responses of neurons to the items of a campaign, with or without repeats.
+struct Recording {
+    std::size_t neurons = 0;
+    std::size_t items = 0;
+    std::size_t repeats = 1;
+    std::vector<double> values;  ///< [neurons, items, repeats], NaN = missing
+    std::string digest;          ///< of the file's bytes
+
+    double at(std::size_t neuron, std::size_t item, std::size_t repeat = 0) const
+    {
+        return values[(neuron * items + item) * repeats + repeat];
+    }
+};
+
+/// Reads a .npy array of floats, whole: recordings are small beside stimuli.
+///
+/// layout  "units,items", "items,units", "units,items,repeats" or "items,units,repeats"; empty: by
+///         the number of items, where that is unambiguous
+/// items   stimuli of the campaign (before a limit); the array must have as many
+/// Throws Error(data) for a file that does not fit, has infinite values, or (without repeats) NaN.
+Recording read_recording(const std::filesystem::path& file, const std::string& layout,
+                         std::uint64_t items);
+
+}  // namespace twinscreen

@@ -1,0 +1,333 @@
+"""What the scripts that try the real executable have in common: start it (plain or under mpirun),
+hurt it, and ask what its store holds. Standard library only; `h5py_or_skip` for the rest.
+
+    import signal
+    from harness import Workplace, content_hash, run, start
+
+    with Workplace(CAMPAIGN) as place:
+        run("run", place.campaign, "--out", place / "calm", ranks=2)
+        with start("run", place.campaign, "--out", place / "hurt", ranks=3) as job:
+            job.wait_for_shards(place / "hurt", 5)
+            job.kill_rank(1)
+            job.wait()
+        run("run", place.campaign, "--out", place / "hurt", ranks=2)
+        assert content_hash(place / "calm") == content_hash(place / "hurt")
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+RESUMABLE = 75
+SKIPPED = 77
+MPIRUN_FLAGS = ["--oversubscribe", "--bind-to", "none"]
+# Open MPI refuses root, and containers often refuse its single-copy mechanism.
+ENVIRONMENT = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+}
+
+
+def skip(reason):
+    """Ends the script as skipped; ctest shows the reason."""
+    print(f"skipped: {reason}", flush=True)
+    sys.exit(SKIPPED)
+
+
+def h5py_or_skip():
+    """The h5py module."""
+    try:
+        import h5py
+    except ImportError:
+        skip("this Python has no h5py")
+    return h5py
+
+
+def executable():
+    """The program under test: ${TWINSCREEN_EXECUTABLE}."""
+    named = os.environ.get("TWINSCREEN_EXECUTABLE", "")
+    if not named:
+        skip("TWINSCREEN_EXECUTABLE does not name the program to test")
+    if not os.access(named, os.X_OK):
+        raise SystemExit(f"{named} (TWINSCREEN_EXECUTABLE) is not an executable file")
+    return named
+
+
+def source_folder():
+    """The root of the repository."""
+    return pathlib.Path(__file__).resolve().parents[2]
+
+
+def data_folder_or_skip():
+    """The folder of real data: ${TWINSCREEN_DATA}, else ../shared/data beside the repository."""
+    named = os.environ.get("TWINSCREEN_DATA", "")
+    folder = pathlib.Path(named) if named else source_folder().parent / "shared" / "data"
+    if not folder.is_dir():
+        skip("real data not found: set TWINSCREEN_DATA to their folder")
+    return folder.resolve()
+
+
+def wait_until(condition, what, timeout_s=60.0, poll_s=0.01):
+    """The first true value of condition(); raises TimeoutError that says what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout_s:g} s for {what}")
+        time.sleep(poll_s)
+
+
+class Workplace:
+    """A temporary folder with a campaign file in it; `place / name` is a path inside."""
+
+    def __init__(self, campaign=None, name="campaign.toml"):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="twinscreen-"))
+        self.campaign = self.folder / name
+        if campaign is not None:
+            self.write(name, campaign)
+
+    def __truediv__(self, name):
+        return self.folder / name
+
+    def write(self, name, content):
+        """Writes a text or bytes below the folder; returns the path."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # A test may have made folders read-only.
+        for folder, _, _ in os.walk(self.folder):
+            os.chmod(folder, 0o700)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Result:
+    """How a command ended."""
+
+    def __init__(self, command, code, stdout, stderr):
+        self.command = command
+        self.code = code
+        self.stdout = stdout
+        self.stderr = stderr
+
+    @property
+    def output(self):
+        return self.stdout + self.stderr
+
+    def __str__(self):
+        return (
+            f"$ {' '.join(self.command)}\nexit code {self.code}\n"
+            f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}"
+        )
+
+
+def _stat(pid):
+    """(parent, state) of a process, or None if it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name in parentheses may hold spaces and parentheses itself.
+    state, parent = text[text.rindex(")") + 2 :].split()[:2]
+    return int(parent), state
+
+
+def _descendants(root):
+    """Live processes below `root` as {pid: parent}."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            found = _stat(int(entry))
+            if found and found[1] != "Z":
+                parents[int(entry)] = found[0]
+
+    def is_below(pid):
+        while pid in parents and pid != root:
+            pid = parents[pid]
+        return pid == root
+
+    return {pid: parent for pid, parent in parents.items() if pid != root and is_below(pid)}
+
+
+def _rank_of(pid):
+    """The rank that Open MPI gave a process, or None."""
+    try:
+        environment = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+    for assignment in environment.split(b"\0"):
+        if assignment.startswith(b"OMPI_COMM_WORLD_RANK="):
+            return int(assignment.split(b"=", 1)[1])
+    return None
+
+
+class Job:
+    """A running command. As a context manager it leaves no process behind."""
+
+    def __init__(self, command, ranks, cwd, env):
+        self.command = command
+        self.ranks = ranks
+        # Files instead of pipes: a killed launcher may leave a pipe open in an orphan, and reading
+        # it would hang.
+        self._stdout = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout,
+            stderr=self._stderr,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill_everything()
+
+    def is_running(self):
+        return self.process.poll() is None
+
+    def rank_pids(self, timeout_s=30.0):
+        """Process ids in the order of ranks, once all have started."""
+        if self.ranks == 0:
+            return [self.process.pid]
+
+        def all_ranks():
+            if not self.is_running():
+                raise AssertionError(f"the job ended before its ranks were seen\n{self.result()}")
+            found = {}
+            for pid, parent in _descendants(self.process.pid).items():
+                rank = _rank_of(pid)
+                # A child of a rank inherits its environment; only the topmost is the rank.
+                if rank is not None and _rank_of(parent) is None:
+                    found[rank] = pid
+            if len(found) < self.ranks:
+                return None
+            return [found[rank] for rank in range(self.ranks)]
+
+        return wait_until(all_ranks, f"{self.ranks} ranks of {self.command[0]}", timeout_s)
+
+    def kill_rank(self, rank):
+        """SIGKILL to one rank: what a node that runs out of memory does."""
+        os.kill(self.rank_pids()[rank], signal.SIGKILL)
+
+    def signal_launcher(self, number):
+        """A signal to mpirun itself (or to the plain process)."""
+        self.process.send_signal(number)
+
+    def signal_ranks(self, number):
+        """A signal to every rank, as srun and scancel send it."""
+        for pid in self.rank_pids():
+            os.kill(pid, number)
+
+    def kill_everything(self):
+        """SIGKILL to the launcher and all below it, as a lost node."""
+        below = _descendants(self.process.pid)
+        if self.is_running():
+            self.process.kill()
+        for pid in below:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        # Until they are gone they may still write into the store.
+        wait_until(
+            lambda: all((_stat(pid) or (0, "Z"))[1] == "Z" for pid in below),
+            "the killed processes to end",
+        )
+
+    def wait_for_shards(self, store, shards, timeout_s=60.0):
+        """Waits until telemetry reports so many shards, while the job runs."""
+
+        def reported():
+            if shards_reported(store) >= shards:
+                return True
+            if not self.is_running():
+                raise AssertionError(f"the job ended before shard {shards}\n{self.result()}")
+            return False
+
+        wait_until(reported, f"{shards} shards in {store}", timeout_s)
+
+    def wait(self, timeout_s=120.0):
+        """The Result; after `timeout_s` everything is killed and TimeoutError raised."""
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill_everything()
+            raise TimeoutError(f"did not end within {timeout_s:g} s\n{self.result()}") from None
+        return self.result()
+
+    def result(self):
+        """What is known so far."""
+        texts = []
+        for stream in (self._stdout, self._stderr):
+            texts.append(os.pread(stream.fileno(), 1 << 26, 0).decode(errors="replace"))
+        return Result(self.command, self.process.poll(), *texts)
+
+
+def start(*arguments, ranks=0, cwd=None, env=None):
+    """Starts the executable: plain for ranks = 0, else under mpirun. `env` adds to ours."""
+    command = [executable(), *map(str, arguments)]
+    if ranks > 0:
+        mpirun = shutil.which("mpirun")
+        if mpirun is None:
+            skip("there is no mpirun")
+        command = [mpirun, *MPIRUN_FLAGS, "-n", str(ranks), *command]
+    return Job(command, ranks, cwd, {**ENVIRONMENT, **os.environ, **(env or {})})
+
+
+def run(*arguments, ranks=0, expect=0, cwd=None, env=None, timeout_s=120.0):
+    """Runs to the end and checks the exit code (None: any); returns the Result."""
+    with start(*arguments, ranks=ranks, cwd=cwd, env=env) as job:
+        result = job.wait(timeout_s)
+    if expect is not None and result.code != expect:
+        raise AssertionError(f"expected exit code {expect}\n{result}")
+    return result
+
+
+def shards_reported(store):
+    """Shards in the finished lines of the store's telemetry; 0 where there is none yet."""
+    try:
+        lines = (pathlib.Path(store) / "telemetry.jsonl").read_bytes().splitlines(keepends=True)
+    except OSError:
+        return 0
+    return sum(line.endswith(b"\n") and "shard" in json.loads(line) for line in lines)
+
+
+def verify(store, expect=0):
+    """What `twinscreen verify --json` says: at least content_hash, shards, bad_shards."""
+    answer = json.loads(run("verify", store, "--json", expect=expect).stdout)
+    for key in ("content_hash", "shards", "bad_shards"):
+        if key not in answer:
+            raise AssertionError(f"verify --json lacks '{key}': {answer}")
+    return answer
+
+
+def content_hash(store):
+    """One hash over all result columns of a complete and sound store."""
+    answer = verify(store)
+    if answer["bad_shards"]:
+        raise AssertionError(f"{store} has bad shards: {answer['bad_shards']}")
+    # Two unfinished stores have equal, empty hashes: that must not pass for equality.
+    if not answer["content_hash"]:
+        raise AssertionError(f"{store} is not complete: {answer}")
+    return answer["content_hash"]

@@ -1,0 +1,176 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include "engine/store/child_process.hpp"
+#include "engine/store/folder_lock.hpp"
+#include "engine/store/writer_thread.hpp"
+#include "tests/support/support.hpp"
+
+namespace twinscreen {
+namespace {
+
+using test::error_text;
+using test::TemporaryFolder;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+
+constexpr std::chrono::seconds patient{20};
+
+TEST(ChildProcess, ReturnsTheBytesOfItsWork)
+{
+    const std::string bytes("a\0b", 3);
+
+    EXPECT_EQ(run_in_child("x.h5", patient, [&] { return bytes; }), bytes);
+    EXPECT_EQ(run_in_child("x.h5", patient, [] { return std::string(300'000, 'z'); }).size(),
+              300'000U);
+}
+
+TEST(ChildProcess, PassesErrorsOn)
+{
+    EXPECT_EQ(error_text([] {
+                  run_in_child("x.h5", patient, []() -> std::string {
+                      throw Error(Error::Kind::data, "x.h5: no images");
+                  });
+              }),
+              "x.h5: no images");
+}
+
+TEST(ChildProcess, SurvivesACrash)
+{
+    EXPECT_THAT(error_text([] {
+                    run_in_child("x.h5", patient, []() -> std::string {
+                        std::raise(SIGSEGV);
+                        return {};
+                    });
+                }),
+                HasSubstr("x.h5 is damaged (reading its layout crashed the HDF5 library: "));
+}
+
+TEST(ChildProcess, GivesUpOnAHang)
+{
+    EXPECT_EQ(error_text([] {
+                  run_in_child("x.h5", std::chrono::milliseconds(50), []() -> std::string {
+                      while (true) pause();
+                  });
+              }),
+              "x.h5 is damaged (reading its layout took more than 0.05 s and was given up)");
+}
+
+TEST(FolderLock, KeepsASecondJobOutAndNamesTheFirst)
+{
+    TemporaryFolder folder;
+    const auto results = folder / "results/x";
+    std::optional<FolderLock> first(results);
+
+    EXPECT_THAT(error_text([&] { FolderLock second(results); }),
+                MatchesRegex(results.string() +
+                             " is in use by another job \\(host [^,]+, pid " +
+                             std::to_string(getpid()) + ", since [-0-9]+ [0-9:]+\\)\n"
+                             "  Wait for it, stop it, or choose another output folder with "
+                             "--out\\."));
+    first.reset();
+    EXPECT_NO_THROW(FolderLock second(results));
+}
+
+TEST(FolderLock, IsReleasedWhenItsProcessIsKilled)
+{
+    TemporaryFolder folder;
+    std::array<int, 2> ends{};
+    ASSERT_EQ(pipe(ends.data()), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        const FolderLock lock(folder.path());
+        const char ready = 'x';
+        if (write(ends[1], &ready, 1) != 1) _exit(1);
+        while (true) pause();
+    }
+    char ready = 0;
+    ASSERT_EQ(read(ends[0], &ready, 1), 1);
+    EXPECT_THAT(error_text([&] { FolderLock mine(folder.path()); }),
+                HasSubstr("pid " + std::to_string(child)));
+
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+
+    EXPECT_NO_THROW(FolderLock mine(folder.path()));
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST(FolderLock, SaysWhenTheFolderCannotBeMade)
+{
+    TemporaryFolder folder;
+    test::write_text(folder / "file", "");
+
+    EXPECT_EQ(error_text([&] { FolderLock lock(folder / "file/results"); }),
+              "cannot make the folder " + (folder / "file/results").string() +
+                  " (Not a directory)");
+}
+
+TEST(FolderLock, SaysWhenTheFolderIsReadOnly)
+{
+    TemporaryFolder folder;
+    std::filesystem::permissions(folder.path(), std::filesystem::perms{0555});
+
+    const std::string said = run_in_child("test", patient, [&] {
+        constexpr uid_t nobody = 65534;
+        if (geteuid() == 0 && seteuid(nobody) != 0) return std::string("cannot become nobody");
+        return error_text([&] { FolderLock lock(folder.path()); });
+    });
+
+    EXPECT_EQ(said, "cannot write in " + folder.path().string() +
+                        " (Permission denied)\n  Choose another output folder with --out.");
+    std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_all);
+}
+
+TEST(WriterThread, RunsJobsInTheOrderPosted)
+{
+    WriterThread writer(100);
+    std::vector<int> done;
+    for (int i = 0; i < 50; ++i)
+        writer.post(10, WriterThread::Job([&done, i] { done.push_back(i); }));
+    writer.drain();
+
+    ASSERT_EQ(done.size(), 50U);
+    for (int i = 0; i < 50; ++i) EXPECT_EQ(done[static_cast<std::size_t>(i)], i);
+}
+
+TEST(WriterThread, NeverHoldsMoreBytesThanItsBound)
+{
+    WriterThread writer(100);
+    std::atomic<int> held{0};
+    std::atomic<int> most{0};
+    for (int i = 0; i < 30; ++i) {
+        writer.post(40, WriterThread::Job([&] { --held; }));
+        most = std::max(most.load(), ++held);
+    }
+    writer.drain();
+
+    EXPECT_LE(most.load(), 3);  // two in the queue, and the one just counted
+}
+
+TEST(WriterThread, ThrowsTheFirstErrorFromEveryLaterCall)
+{
+    WriterThread writer(100);
+    bool ran_later = false;
+    writer.post(1, WriterThread::Job([] { throw Error(Error::Kind::store, "no room left"); }));
+
+    EXPECT_EQ(error_text([&] { writer.drain(); }), "no room left");
+    EXPECT_EQ(error_text([&] { writer.post(1, WriterThread::Job([&] { ran_later = true; })); }),
+              "no room left");
+    EXPECT_EQ(error_text([&] { writer.run(WriterThread::Job([&] { ran_later = true; })); }),
+              "no room left");
+    EXPECT_FALSE(ran_later);
+}
+
+}  // namespace
+}  // namespace twinscreen

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <chrono>
@@ -154,6 +155,14 @@ Network published_mouse(const PublishedForm& w, bool elu)
     };
 }
 
+/// The allocator as glibc sets itself up in any process with large arrays: blocks above 32 MiB are
+/// mapped afresh every time. `set_compute_threads` keeps them; the published form goes without.
+void use_default_allocator()
+{
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 /// All networks of a twin on one batch at its compute batch; the last response goes to `out`.
 void run_twin(Twin& twin, const std::vector<float>& rows, std::int64_t count, Executor& executor,
               std::vector<OwnedBatch>& out)
@@ -208,8 +217,10 @@ void measure(Case& c, Executor& executor)
     double worst = 0.0;
     run_twin(c.twin, rows, c.twin.parts[0].backbone->compute_batch(), executor, out);
     for (int repeat = 0; repeat < repeats; ++repeat) {
+        set_compute_threads(1);
         ours.push_back(seconds([&] { run_twin(c.twin, rows, count, executor, out); }));
         if (c.published.empty()) continue;
+        use_default_allocator();
         const c10::InferenceMode no_graph;
         std::vector<at::Tensor> answers(c.published.size());
         theirs.push_back(seconds([&] {

@@ -163,7 +163,7 @@ private:
         return {{{"id", "", std::move(ids)}}};
     }
 
-    /// Each twin's units stand for rows of the recording: by the column recorded_row of the unit
+    /// Each twin's units stand for rows of the recording: by the column `neuron` of the unit
     /// table, or one by one where there are as many.
     void match_neurons(const CampaignInputs& inputs)
     {
@@ -174,16 +174,16 @@ private:
             return;
         }
         for (const Twin& twin : inputs.twins) {
-            const TableColumn* column = twin.units.find("recorded_row");
+            const TableColumn* column = twin.units.find("neuron");
             const bool by_column = column != nullptr && !column->is_text();
             TWINSCREEN_REQUIRE(
                 by_column || twin.units.rows() == recording_.neurons, data,
                 "twin '{}' has {} units, {} has {} neurons: a unit table without a column "
-                "'recorded_row' needs one unit per neuron (choose them with units = \"...\")",
+                "'neuron' needs one unit per neuron (choose them with units = \"...\")",
                 twin.spec.name, twin.units.rows(), settings_.responses.string(),
                 recording_.neurons);
             for (std::size_t unit = 0; unit < twin.units.rows(); ++unit) {
-                const double row = by_column ? twin.units.number("recorded_row", unit)
+                const double row = by_column ? twin.units.number("neuron", unit)
                                              : static_cast<double>(unit);
                 TWINSCREEN_REQUIRE(row >= 0 && row < static_cast<double>(recording_.neurons), data,
                                    "twin '{}': unit '{}' stands for row {} of the recording, which "

@@ -49,7 +49,7 @@ seed = 1
 
 [[twins]]
 bundle = "v4_190923"
-# units = "recorded_row < 12"   # a filter over the unit table
+# units = "neuron < 12"   # a filter over the unit table
 
 [[stimuli]]                     # the shown images, in the order of the recording
 zip = "${TWINSCREEN_DATA}/v4-compact-models/images_190923.zip"

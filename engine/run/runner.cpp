@@ -150,13 +150,14 @@ private:
 
     void seal(const Shard& shard, const ShardReport& report)
     {
+        // On the writer thread, which outlives this worker when an error unwinds; the queue stands.
         sink_.seal(shard, communicator_.rank(), report.compute_s,
-                   [this, report](const Sealed& sealed) {
+                   [&queue = queue_, start = run_start_, report](const Sealed& sealed) {
                        ShardReport told = report;
                        told.checksum = sealed.checksum;
                        told.write_s = sealed.write_s;
-                       told.finished_s = seconds_since(run_start_);
-                       queue_.completed(told);
+                       told.finished_s = seconds_since(start);
+                       queue.completed(told);
                    });
     }
 
@@ -227,8 +228,21 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
     return options;
 }
 
-QueueOptions queue_options(Run& run, const StageState& state, Progress* progress,
-                           ProgressDisplay* display, const std::string& stage)
+/// What rank 0 shows of a stage.
+struct Monitor {
+    Progress progress;
+    ProgressDisplay display;
+};
+
+/// What the queue and the writer thread call back into: outlives both, also when an error unwinds.
+struct StageTools {
+    std::unique_ptr<Monitor> monitor;    // rank 0
+    std::unique_ptr<ShardQueue> queue;   // the writer thread reports to it
+    std::unique_ptr<ResultSink> sink;
+};
+
+QueueOptions queue_options(Run& run, const StageState& state, Monitor* monitor,
+                           const std::string& stage)
 {
     QueueOptions options;
     options.checkpoint_interval = std::chrono::milliseconds(
@@ -237,11 +251,11 @@ QueueOptions queue_options(Run& run, const StageState& state, Progress* progress
     options.silence = std::chrono::milliseconds(
         static_cast<std::int64_t>(run.campaign.run.silence_s * 1000.0));
     options.stop = &run.stop;
-    if (progress == nullptr) return options;
-    options.absorb = [&run, progress, display, stage](const ShardReport& report) {
-        progress->absorb(report);
+    if (monitor == nullptr) return options;
+    options.absorb = [&run, monitor, stage](const ShardReport& report) {
+        monitor->progress.absorb(report);
         run.telemetry->shard(stage, report);
-        display->show(progress->snapshot(Clock::now()), Clock::now());
+        monitor->display.show(monitor->progress.snapshot(Clock::now()), Clock::now());
     };
     return options;
 }
@@ -255,8 +269,12 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
         return;
     }
     if (state.existed)
-        spdlog::info("{}: going on with {} of {} shards ({} to verify)", stage.plan.stage,
-                     count_text(left), count_text(shards), count_text(state.suspect.size()));
+        spdlog::info("{}: going on; {} of {} shards are sealed{}", stage.plan.stage,
+                     count_text(shards - state.open.size()), count_text(shards),
+                     state.suspect.empty()
+                         ? std::string()
+                         : fmt::format(", {} of them since the last checkpoint: these are verified",
+                                       count_text(state.suspect.size())));
     else
         spdlog::info("{}: {} stimuli in {} shards on {} rank{}", stage.plan.stage,
                      count_text(stage.plan.items), count_text(shards), run.communicator.size(),
@@ -290,21 +308,23 @@ void add_closing_lines(Run& run, const StagePlan& stage, const ProgressSnapshot&
 }
 
 /// Collective: the open shards of a stage. True if all of them are sealed now.
-bool work_on(Run& run, const StagePlan& stage, std::unique_ptr<ShardQueue>& queue, ResultSink& sink)
+bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
 {
+    ResultSink& sink = *tools.sink;
     const StageState& state = sink.state();
     const bool is_root = run.communicator.rank() == 0;
     const Clock::time_point start = Clock::now();
     const std::uint64_t left = state.open.size() + state.suspect.size();
-    Progress progress(stage.plan.shards(), stage.plan.shards() - left,
-                      stage.plan.items - state.sealed_items, run.communicator.size(), start);
-    ProgressDisplay display;
-    const QueueOptions options = queue_options(run, state, is_root ? &progress : nullptr,
-                                               is_root ? &display : nullptr, stage.plan.stage);
+    if (is_root)
+        tools.monitor = std::make_unique<Monitor>(
+            Progress(stage.plan.shards(), stage.plan.shards() - left,
+                     stage.plan.items - state.sealed_items, run.communicator.size(), start));
+    const QueueOptions options =
+        queue_options(run, state, tools.monitor.get(), stage.plan.stage);
     const OpenWork work{state.suspect, state.open};
-    queue = run.campaign.run.queue == "static"
-                ? make_static_queue(stage.plan, work, run.communicator, options)
-                : make_shard_queue(stage.plan, work, run.communicator, options);
+    tools.queue = run.campaign.run.queue == "static"
+                      ? make_static_queue(stage.plan, work, run.communicator, options)
+                      : make_shard_queue(stage.plan, work, run.communicator, options);
 
     ReaderSettings settings;
     settings.batch_items = stage.plan.batch_items;
@@ -314,13 +334,13 @@ bool work_on(Run& run, const StagePlan& stage, std::unique_ptr<ShardQueue>& queu
     settings.stop = &run.stop;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
-    Worker worker(run.campaign, stage, sink, *queue, *reader, run.communicator, run.stop, start);
+    Worker worker(run.campaign, stage, sink, *tools.queue, *reader, run.communicator, run.stop, start);
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
     sink.checkpoint(worker.last_epoch() + 1);
-    const bool complete = queue->drain();
+    const bool complete = tools.queue->drain();
     if (is_root) {
-        const ProgressSnapshot end = progress.snapshot(Clock::now());
+        const ProgressSnapshot end = tools.monitor->progress.snapshot(Clock::now());
         run.telemetry->ended(stage.plan.stage, complete ? "finished" : "interrupted",
                              seconds_since(start));
         add_closing_lines(run, stage, end, seconds_since(start));
@@ -331,11 +351,12 @@ bool work_on(Run& run, const StagePlan& stage, std::unique_ptr<ShardQueue>& queu
 /// Collective. False if the job was asked to stop.
 bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
 {
-    // The writer thread reports to the queue: the sink has to go first, so the queue stands first.
-    std::unique_ptr<ShardQueue> queue;
-    std::unique_ptr<ResultSink> sink = open_hdf5_sink(store_options(run, stage), stage.plan,
-                                                      stage.columns, stage.tables,
-                                                      run.communicator);
+    StageTools tools;
+    agree(run.communicator, [&] {
+        tools.sink = open_hdf5_sink(store_options(run, stage), stage.plan, stage.columns,
+                                    stage.tables, run.communicator);
+    });
+    ResultSink* sink = tools.sink.get();
     const bool is_root = run.communicator.rank() == 0;
     if (is_root) {
         say_how_it_starts(run, stage, sink->state());
@@ -343,7 +364,7 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
                                stage.plan.shards() - sink->state().open.size());
     }
     if (!sink->state().complete) {
-        if (!work_on(run, stage, queue, *sink)) {
+        if (!work_on(run, stage, tools)) {
             sink->close();
             return false;
         }
@@ -357,7 +378,7 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
                  StageResults(stage.plan, *sink), run.campaign.inputs(), run.folder))
             lines.push_back(std::move(line));
     });
-    history.add(stage.plan.stage, std::move(sink));
+    history.add(stage.plan.stage, std::move(tools.sink));
     return true;
 }
 

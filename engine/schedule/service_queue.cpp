@@ -38,7 +38,7 @@ constexpr std::chrono::microseconds busy_time{50};
 class Absorber {
 public:
     explicit Absorber(std::function<void(const ShardReport&)> absorb)
-        : absorb_(std::move(absorb)), thread_([this](std::stop_token leave) { run(leave); })
+        : absorb_(std::move(absorb)), thread_([this](const std::stop_token& leave) { run(leave); })
     {
     }
 
@@ -115,7 +115,7 @@ public:
         }
         // Nobody's silence counts before everybody can speak.
         communicator.barrier();
-        messenger_ = std::jthread([this](std::stop_token leave) { run(leave); });
+        messenger_ = std::jthread([this](const std::stop_token& leave) { run(leave); });
     }
 
     Instruction next() override

@@ -37,7 +37,7 @@ std::optional<Instruction> ShardClient::take()
         joined_epoch_ = checkpoints_.front().epoch;
         checkpoints_.pop_front();
     } else if (!hand_.empty()) {
-        taken = std::move(hand_.front());
+        taken = hand_.front();
         hand_.pop_front();
     } else if (finish_) {
         taken = *finish_;

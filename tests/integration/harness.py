@@ -116,6 +116,18 @@ class Workplace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def run_checks(place, *checks):
+    """Calls check(place) for each, and says which passed; the command line may name some of them."""
+    wanted = sys.argv[1:]
+    known = {check.__name__: check for check in checks}
+    for name in wanted or known:
+        if name not in known:
+            raise SystemExit(f"no check '{name}'; there are {', '.join(known)}")
+        began = time.monotonic()
+        known[name](place)
+        print(f"ok: {name.replace('_', ' ')} ({time.monotonic() - began:.1f} s)", flush=True)
+
+
 class Result:
     """How a command ended."""
 

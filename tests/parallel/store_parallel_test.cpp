@@ -1,7 +1,9 @@
+#include <csignal>
+#include <optional>
+#include <sys/resource.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <array>
 
 #include "engine/store/raw_file.hpp"
 #include "engine/store/stage_layout.hpp"
@@ -150,6 +152,25 @@ TEST_F(StoreParallel, AFailureOnOneRankEndsTheCheckpointOnAll)
     EXPECT_THAT(said, HasSubstr(communicator->rank() == last
                                     ? "was not written before the seal"
                                     : "another rank could not write its results to "));
+}
+
+TEST_F(StoreParallel, AFullDiskHasItsOwnSentence)
+{
+    const auto sink = fixture->open(*communicator);
+    std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const rlimit small{4096, before.rlim_max};  // below every dataset
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+
+    const std::string said = error_text([&] {
+        for (const ShardId id : std::vector<ShardId>(sink->state().open))
+            if (is_mine(id)) fixture->run(*sink, id, communicator->rank());
+        sink->checkpoint(1);
+    });
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+
+    EXPECT_THAT(said, HasSubstr("no room left for " + fixture->file.string()));
 }
 
 TEST_F(StoreParallel, SuspectsLookedAtByDifferentRanksBecomeSafe)

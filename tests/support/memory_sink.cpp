@@ -35,8 +35,10 @@ public:
         state_.epoch = contents_->epoch;
         for (std::uint64_t id = 0; id < contents_->plan.shards(); ++id) {
             const Shard shard = contents_->plan.shard(ShardId{id});
-            if (contents_->sealed.count(shard.id) == 0) state_.open.push_back(shard.id);
-            else state_.sealed_items += shard.items.count;
+            if (contents_->sealed.count(shard.id) == 0)
+                state_.open.push_back(shard.id);
+            else
+                state_.sealed_items += shard.items.count;
         }
         state_.complete = state_.open.empty() && contents_->has_summary;
     }
@@ -49,8 +51,8 @@ public:
     {
         const ColumnSpec& spec = contents_->columns.at(index_of(column));
         const bool by_item = spec.domain == Domain::item;
-        const Shape wanted = spec.row_shape().with_rows(
-            by_item ? static_cast<std::int64_t>(shard.items.count) : 1);
+        const Shape wanted =
+            spec.row_shape().with_rows(by_item ? static_cast<std::int64_t>(shard.items.count) : 1);
         TWINSCREEN_REQUIRE(
             spec.domain != Domain::stage && rows.shape() == wanted && rows.type() == spec.type,
             internal, "column '{}' of shard {} takes {} {}, got {} {}", spec.name,
@@ -68,11 +70,11 @@ public:
               std::function<void(const Sealed&)> done) override
     {
         for (std::size_t i = 0; i < contents_->columns.size(); ++i)
-            TWINSCREEN_REQUIRE(contents_->columns[i].domain == Domain::stage ||
-                                   written_[shard.id].count(ColumnId{
-                                       static_cast<std::uint32_t>(i)}) > 0,
-                               internal, "column '{}' of shard {} was not written before the seal",
-                               contents_->columns[i].name, index_of(shard.id));
+            TWINSCREEN_REQUIRE(
+                contents_->columns[i].domain == Domain::stage ||
+                    written_[shard.id].count(ColumnId{static_cast<std::uint32_t>(i)}) > 0,
+                internal, "column '{}' of shard {} was not written before the seal",
+                contents_->columns[i].name, index_of(shard.id));
         written_.erase(shard.id);
         const std::uint64_t checksum = checksum_of_shard(shard);
         contents_->sealed[shard.id] = checksum;
@@ -126,10 +128,10 @@ private:
             if (spec.domain == Domain::stage) continue;
             const bool by_item = spec.domain == Domain::item;
             const std::uint64_t first = by_item ? index_of(shard.items.first) : index_of(shard.id);
-            checksums.push_back(checksum_of(std::span(contents_->rows[i])
-                                                .subspan(first * spec.row_bytes(),
-                                                         (by_item ? shard.items.count : 1) *
-                                                             spec.row_bytes())));
+            checksums.push_back(
+                checksum_of(std::span(contents_->rows[i])
+                                .subspan(first * spec.row_bytes(),
+                                         (by_item ? shard.items.count : 1) * spec.row_bytes())));
         }
         return combined_checksum(checksums);
     }

@@ -1,9 +1,9 @@
 #include "engine/store/ledger.hpp"
 
+#include <cstring>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cstring>
 
 namespace twinscreen {
 namespace {
@@ -48,7 +48,8 @@ TEST(Ledger, RecordsHaveTheDocumentedLittleEndianLayout)
 
     const auto u32_at = [&](std::size_t at) {
         std::uint32_t value = 0;
-        for (std::size_t i = 4; i-- > 0;) value = value << 8 | std::to_integer<unsigned>(bytes[at + i]);
+        for (std::size_t i = 4; i-- > 0;)
+            value = value << 8 | std::to_integer<unsigned>(bytes[at + i]);
         return value;
     };
     EXPECT_EQ(u32_at(0), 1U);

@@ -1,14 +1,14 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "engine/store/child_process.hpp"
 #include "engine/store/folder_lock.hpp"
@@ -72,9 +72,9 @@ TEST(FolderLock, KeepsASecondJobOutAndNamesTheFirst)
     std::optional<FolderLock> first(results);
 
     EXPECT_THAT(error_text([&] { FolderLock second(results); }),
-                MatchesRegex(results.string() +
-                             " is in use by another job \\(host [^,]+, pid " +
-                             std::to_string(getpid()) + ", since [-0-9]+ [0-9:]+\\)\n"
+                MatchesRegex(results.string() + " is in use by another job \\(host [^,]+, pid " +
+                             std::to_string(getpid()) +
+                             ", since [-0-9]+ [0-9:]+\\)\n"
                              "  Wait for it, stop it, or choose another output folder with "
                              "--out\\."));
     first.reset();
@@ -111,9 +111,9 @@ TEST(FolderLock, SaysWhenTheFolderCannotBeMade)
     TemporaryFolder folder;
     test::write_text(folder / "file", "");
 
-    EXPECT_EQ(error_text([&] { FolderLock lock(folder / "file/results"); }),
-              "cannot make the folder " + (folder / "file/results").string() +
-                  " (Not a directory)");
+    EXPECT_EQ(
+        error_text([&] { FolderLock lock(folder / "file/results"); }),
+        "cannot make the folder " + (folder / "file/results").string() + " (Not a directory)");
 }
 
 TEST(FolderLock, SaysWhenTheFolderIsReadOnly)

@@ -1,22 +1,20 @@
-#include "engine/store/sink.hpp"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <csignal>
 #include <fstream>
 #include <numeric>
-
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "engine/base/digest.hpp"
 #include "engine/store/child_process.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
+#include "engine/store/sink.hpp"
 #include "engine/store/stage_layout.hpp"
 #include "tests/support/store_fixture.hpp"
 #include "tests/support/support.hpp"
@@ -148,7 +146,7 @@ TEST_F(StoreSink, SealedAfterTheLastCheckpointIsSuspectUntilLookedAt)
         fixture.run(*sink, ShardId{2});
         sink->read(ColumnId{0}, 0, 0);
         EXPECT_TRUE(sink->verify(fixture.plan.shard(ShardId{2})));  // waits for the writer
-    }  // not closed: as after a kill
+    }                                                               // not closed: as after a kill
 
     auto sink = fixture.open(*communicator);
     EXPECT_THAT(sink->state().suspect, ElementsAre(ShardId{1}, ShardId{2}));
@@ -362,7 +360,6 @@ TEST_F(StoreSink, SaysThatAFileHasAnotherFormatVersion)
 
 TEST_F(StoreSink, AFullDiskHasItsOwnSentenceAndLosesNothing)
 {
-    fixture.plan.shard_items = 500;
     fixture = StoreFixture(fixture.file, 4000);
     fixture.open(*communicator)->close();
     const StageLayout layout = *read_stage_layout(fixture.file);

@@ -1,14 +1,13 @@
-#include "engine/store/verify.hpp"
+#include <fstream>
+#include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <random>
-
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
 #include "engine/store/stage_layout.hpp"
+#include "engine/store/verify.hpp"
 #include "tests/support/store_fixture.hpp"
 #include "tests/support/support.hpp"
 
@@ -72,7 +71,8 @@ TEST_F(StoreVerify, TheContentHashIgnoresOrderRanksRestartsAndEpochs)
     }
     other.finish(*other.open(*communicator));
 
-    EXPECT_EQ(verify_store(folder.path()).content_hash, verify_store(elsewhere.path()).content_hash);
+    EXPECT_EQ(verify_store(folder.path()).content_hash,
+              verify_store(elsewhere.path()).content_hash);
 }
 
 TEST_F(StoreVerify, TheContentHashDependsOnColumnSpecsAndOnEveryStage)
@@ -160,9 +160,9 @@ TEST_F(StoreVerify, SaysWhatIsWrongWithAFolder)
     EXPECT_EQ(error_text([&] { verify_store(folder.path()); }),
               folder.path().string() +
                   " holds no results (no .h5 file in it was written by twinscreen run)");
-    EXPECT_EQ(error_text([&] { verify_store(folder / "nowhere"); }),
-              "cannot read the folder " + (folder / "nowhere").string() +
-                  " (No such file or directory)");
+    EXPECT_EQ(
+        error_text([&] { verify_store(folder / "nowhere"); }),
+        "cannot read the folder " + (folder / "nowhere").string() + " (No such file or directory)");
     test::write_text(folder / "notes.h5", "");
     EXPECT_EQ(error_text([&] { verify_store(folder.path()); }),
               (folder / "notes.h5").string() + " is empty (0 bytes)");

@@ -1,0 +1,140 @@
+"""What signals and deaths do to a job: it ends within the promised 10 s, leaves no process behind,
+says by its exit code that it can go on, and goes on to the same bytes."""
+
+import os
+import signal
+import time
+
+import harness
+from harness import RESUMABLE, Workplace, content_hash, run, start
+
+PROMISE_S = 10.0
+
+# Far more work than is done before a signal comes; the comparison uses a small cut of it.
+CAMPAIGN = """
+seed = 5
+[[twins]]
+family = "gabor_energy"
+positions = 2
+[[stimuli]]
+count = 12000
+[stimuli.pink_noise]
+[screen]
+measures = ["units", "moments"]
+[run]
+shard_items = 64
+"""
+FEW = 8
+
+
+def hurt(place, name, ranks, action):
+    """Starts a job, lets action(job) do its harm after a few shards; the result, once all its
+    processes are gone, and the seconds that took."""
+    with start("run", place.campaign, "--out", place / name, ranks=ranks) as job:
+        pids = [job.process.pid, *job.rank_pids()]
+        job.wait_for_shards(place / name, FEW)
+        began = time.monotonic()
+        action(job)
+        result = job.wait(60)
+        harness.wait_until(lambda: all(map(is_gone, pids)), "the ranks to leave", 30)
+        seconds = time.monotonic() - began
+    assert seconds < PROMISE_S, (seconds, str(result))
+    return result
+
+
+def is_gone(pid):
+    found = harness._stat(pid)
+    return found is None or found[1] == "Z"
+
+
+def require_goes_on(place, name, ranks=2):
+    result = run("run", place.campaign, "--out", place / name, ranks=ranks)
+    assert "going on with" in result.output, result
+    assert content_hash(place / name) == place.calm_hash, name
+
+
+def require_stops_in_order(place, name, ranks, action):
+    result = hurt(place, name, ranks, action)
+    assert result.code == RESUMABLE, result
+    assert "the same command goes on" in result.stdout, result
+    require_goes_on(place, name)
+
+
+def a_plain_process_stops_in_order(place):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        name = f"plain{number}"
+        result = hurt(place, name, 0, lambda job: job.signal_launcher(number))
+        assert result.code == RESUMABLE, result
+        assert "the same command goes on" in result.stdout, result
+    require_goes_on(place, name)
+
+
+def usr1_to_mpirun_stops_in_order(place):
+    require_stops_in_order(place, "usr1", 2, lambda job: job.signal_launcher(signal.SIGUSR1))
+
+
+def term_to_every_rank_stops_in_order(place):
+    require_stops_in_order(place, "term", 3, lambda job: job.signal_ranks(signal.SIGTERM))
+
+
+def int_to_every_rank_stops_in_order(place):
+    require_stops_in_order(place, "int", 2, lambda job: job.signal_ranks(signal.SIGINT))
+
+
+def usr1_to_one_rank_stops_all_in_order(place):
+    def one_rank(job):
+        os.kill(job.rank_pids()[1], signal.SIGUSR1)
+
+    require_stops_in_order(place, "one", 3, one_rank)
+
+
+def control_c_at_mpirun_can_be_resumed(place):
+    # Open MPI turns it into a kill: the exit code is its own, the store is good all the same.
+    result = hurt(place, "controlc", 2, lambda job: job.signal_launcher(signal.SIGINT))
+    assert result.code != 0, result
+    require_goes_on(place, "controlc")
+
+
+def term_to_mpirun_can_be_resumed(place):
+    result = hurt(place, "termrun", 2, lambda job: job.signal_launcher(signal.SIGTERM))
+    assert result.code != 0, result
+    require_goes_on(place, "termrun", ranks=0)
+
+
+def a_dead_rank_ends_the_job(place):
+    for victim in (0, 1):
+        result = hurt(place, f"dead{victim}", 3, lambda job: job.kill_rank(victim))
+        assert result.code != 0, result
+        assert "signal 9" in result.stderr, result
+    require_goes_on(place, "dead1", ranks=1)
+
+
+def a_stop_before_the_first_shard_is_resumable(place):
+    with start("run", place.campaign, "--out", place / "early", ranks=0) as job:
+        harness.wait_until((place / "early" / "responses.h5").exists, "the store")
+        job.signal_launcher(signal.SIGTERM)
+        result = job.wait(PROMISE_S)
+    assert result.code == RESUMABLE, result
+    require_goes_on(place, "early")
+
+
+def main():
+    with Workplace(CAMPAIGN) as place:
+        run("run", place.campaign, "--out", place / "calm", ranks=2)
+        place.calm_hash = content_hash(place / "calm")
+        harness.run_checks(
+            place,
+            a_plain_process_stops_in_order,
+            usr1_to_mpirun_stops_in_order,
+            term_to_every_rank_stops_in_order,
+            int_to_every_rank_stops_in_order,
+            usr1_to_one_rank_stops_all_in_order,
+            control_c_at_mpirun_can_be_resumed,
+            term_to_mpirun_can_be_resumed,
+            a_dead_rank_ends_the_job,
+            a_stop_before_the_first_shard_is_resumable,
+        )
+
+
+if __name__ == "__main__":
+    main()

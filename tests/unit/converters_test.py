@@ -1,0 +1,206 @@
+"""The converters refuse what they should and write the same bytes twice."""
+
+import contextlib
+import io
+import os
+import pickle
+import sys
+import tempfile
+import unittest
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+SOURCE = Path(os.environ.get("TWINSCREEN_SOURCE", Path(__file__).parents[2]))
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(SOURCE / "engine" / "twin" / "converters"))
+
+import numpy as np  # noqa: E402
+
+import bundle_writer  # noqa: E402
+import convert_v4_compact  # noqa: E402
+from bundle_writer import ConversionError  # noqa: E402
+from restricted_checkpoint import read_checkpoint  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
+
+
+class Named:
+    """Pickles as a reference to any global name."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+
+class Storage:
+    def __init__(self, key, kind, count):
+        self.key, self.kind, self.count = key, kind, count
+
+
+class Call:
+    """Pickles as a call of a global name."""
+
+    def __init__(self, function, arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        raise NotImplementedError
+
+
+def torch_pickle(value, protocol=2):
+    """Protocol-2 pickle in which Named, Call and Storage become what PyTorch writes."""
+    out = io.BytesIO()
+
+    class Pickler(pickle._Pickler):
+        def persistent_id(self, item):
+            if isinstance(item, Storage):
+                return ("storage", Named("torch", item.kind), item.key, "cpu", item.count)
+            return None
+
+        def save(self, item, save_persistent_id=True):
+            if isinstance(item, Named):
+                self.write(pickle.GLOBAL + f"{item.module}\n{item.name}\n".encode())
+            elif isinstance(item, Call):
+                self.save(item.function)
+                self.save(tuple(item.arguments))
+                self.write(pickle.REDUCE)
+            else:
+                super().save(item, save_persistent_id)
+
+    Pickler(out, protocol).dump(value)
+    return out.getvalue()
+
+
+def tensor(key, count, size, stride, kind="FloatStorage", offset=0):
+    return Call(Named("torch._utils", "_rebuild_tensor_v2"),
+                (Storage(key, kind, count), offset, size, stride, False, OrderedDict()))
+
+
+class Checkpoints(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.file = Path(self.folder.name) / "model.pth"
+
+    def write(self, data, storages=None):
+        with zipfile.ZipFile(self.file, "w") as archive:
+            archive.writestr("archive/data.pkl", data)
+            for key, array in (storages or {}).items():
+                archive.writestr(f"archive/data/{key}", array.tobytes())
+
+    def refusal(self):
+        with self.assertRaises(ConversionError) as caught:
+            read_checkpoint(self.file)
+        return str(caught.exception)
+
+    def test_tensors_with_strides_and_integers_are_read(self):
+        values = np.arange(6, dtype="<f4")
+        self.write(torch_pickle(OrderedDict(
+            transposed=tensor("0", 6, (3, 2), (1, 3)),
+            flat=tensor("0", 6, (1, 1, 2), (0, 0, 1), offset=4),
+            steps=tensor("1", 1, (), (), "LongStorage"))),
+            {"0": values, "1": np.array([7], "<i8")})
+
+        state = read_checkpoint(self.file)
+
+        np.testing.assert_array_equal(state["transposed"], values.reshape(2, 3).T)
+        np.testing.assert_array_equal(state["flat"], [[[4, 5]]])
+        self.assertEqual(state["steps"].dtype, np.int64)
+        self.assertEqual(int(state["steps"]), 7)
+
+    def test_a_pickle_that_runs_a_command_is_refused_by_name(self):
+        marker = Path(self.folder.name) / "ran"
+        self.write(torch_pickle(Call(Named("os", "system"), (f"touch {marker}",))))
+
+        self.assertIn("names os.system, which is refused", self.refusal())
+        self.assertFalse(marker.exists())
+
+    def test_other_harmless_looking_names_are_refused_too(self):
+        for module, name in (("builtins", "eval"), ("torch", "load"), ("numpy", "ndarray"),
+                             ("torch._utils", "_rebuild_parameter"), ("torch", "HalfStorage")):
+            self.write(torch_pickle(OrderedDict(a=Named(module, name))))
+            self.assertIn(f"names {module}.{name}", self.refusal())
+
+    def test_a_tensor_beyond_its_storage_is_refused(self):
+        for size, stride, offset in (((7,), (1,), 0), ((2, 3), (4, 1), 0), ((1,), (1,), 6),
+                                     ((-1,), (1,), 0), ((2,), (-1,), 5), ((True,), (1,), 0)):
+            self.write(torch_pickle(OrderedDict(a=tensor("0", 6, size, stride, offset=offset))),
+                       {"0": np.zeros(6, "<f4")})
+            with self.subTest(size=size, stride=stride, offset=offset):
+                self.refusal()
+
+    def test_a_storage_of_another_size_is_refused(self):
+        self.write(torch_pickle(OrderedDict(a=tensor("0", 6, (6,), (1,)))),
+                   {"0": np.zeros(5, "<f4")})
+        self.assertIn("storage '0' holds 20 bytes, expected 24", self.refusal())
+
+    def test_damaged_files_are_refused_with_a_sentence(self):
+        self.file.write_bytes(b"no zip")
+        self.assertIn("is not a PyTorch checkpoint", self.refusal())
+        data = torch_pickle(OrderedDict(a=tensor("0", 1, (1,), (1,))))
+        for length in range(len(data)):
+            self.write(data[:length], {"0": np.zeros(1, "<f4")})
+            self.refusal()
+
+
+class Bundles(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path = Path(self.folder.name)
+
+    def write(self, tensors, name="toy"):
+        units = [dict(zip(bundle_writer.UNIT_COLUMNS,
+                          ("u/0", "s", "V4", 0.5, float("nan"), 0.0, 0.0)))]
+        with contextlib.redirect_stdout(io.StringIO()):
+            bundle_writer.write_bundle(self.path / name, {"name": name}, [], [],
+                                       {"fit": ("cover", "assumed")}, units, tensors)
+
+    def test_the_same_input_gives_the_same_bytes_and_replaces_the_old_bundle(self):
+        first = {"b": np.ones(3, np.float32), "a": np.zeros((2, 2), np.float32)}
+        self.write(first)
+        before = {p.name: p.read_bytes() for p in (self.path / "toy").iterdir()}
+        self.write(dict(reversed(first.items())))
+        after = {p.name: p.read_bytes() for p in (self.path / "toy").iterdir()}
+
+        self.assertEqual(before, after)
+        self.assertEqual([p.name for p in self.path.iterdir()], ["toy"])
+
+    def test_tensors_that_are_not_finite_leave_nothing_behind(self):
+        with self.assertRaisesRegex(ConversionError, "tensor 'a' holds values that are not finite"):
+            self.write({"a": np.array([np.inf], np.float32)})
+        self.assertEqual(list(self.path.iterdir()), [])
+
+    def test_texts_are_escaped(self):
+        self.assertEqual(bundle_writer.toml_value('a "b" \\c'), '"a \\"b\\" \\\\c"')
+        with self.assertRaises(ConversionError):
+            bundle_writer.toml_value("a\nb")
+
+    def test_wrong_shapes_are_named_with_file_and_tensor(self):
+        file = self.path / "compact_models_190923.safetensors"
+        save_file({"neuron0.layer4.sep.bias": np.zeros(3, np.float32),
+                   "neuron0.readout.kernel": np.zeros((10, 1), np.float32)}, file)
+        with self.assertRaisesRegex(ConversionError, r"'neuron0.readout.kernel' has shape "
+                                    r"\[10, 1\], expected \[2352, 1\]"):
+            convert_v4_compact.convert_single(self.path, self.path / "out", "v4_190923", {})
+
+    def test_truncated_published_files_are_named(self):
+        file = self.path / "compact_models_190923.safetensors"
+        save_file({"neuron0.layer4.sep.bias": np.zeros(3, np.float32)}, file)
+        file.write_bytes(file.read_bytes()[:-4])
+        with self.assertRaisesRegex(ConversionError, "is not a complete safetensors file"):
+            convert_v4_compact.convert_single(self.path, self.path / "out", "v4_190923", {})
+
+    def test_accuracy_tables_belong_to_one_bundle(self):
+        table = self.path / "accuracy.csv"
+        table.write_text("id,heldout_r\n190923/00,0.5\n")
+        self.assertEqual(bundle_writer.read_accuracy_of_one(table, ["v4_190923"]),
+                         {"190923/00": 0.5})
+        with self.assertRaisesRegex(ConversionError, "name it with --only"):
+            bundle_writer.read_accuracy_of_one(table, ["v4_190923", "v4_210225"])
+        table.write_text("id,heldout_r\n190923/00,good\n")
+        with self.assertRaisesRegex(ConversionError, "heldout_r is 'good', expected a number"):
+            bundle_writer.read_accuracy_of_one(table, ["v4_190923"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,364 @@
+#include <cmath>
+#include <limits>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <hdf5.h>
+#include <zip.h>
+
+#include "engine/config/section.hpp"
+#include "engine/stimulus/hdf5_dataset.hpp"
+#include "engine/stimulus/npy.hpp"
+#include "engine/stimulus/png_writer.hpp"
+#include "engine/stimulus/stimuli.hpp"
+#include "tests/support/support.hpp"
+
+namespace twinscreen {
+namespace {
+
+namespace fs = std::filesystem;
+
+const InputTransform no_canvas{};
+
+Picture flat_picture(int height, int width, std::uint8_t value)
+{
+    Picture picture{height, width, 1, false, OwnedBatch(ElementType::u8, {height, width, 1})};
+    for (auto& pixel : picture.pixels.values<std::uint8_t>()) pixel = value;
+    return picture;
+}
+
+int first_value(const StimulusSource& source, std::uint64_t item)
+{
+    return source.draw(ItemId{item}, no_canvas).pixels.values<std::uint8_t>()[0];
+}
+
+std::vector<std::string> texts(const Table& table, const std::string& column)
+{
+    return std::get<std::vector<std::string>>(table.find(column)->values);
+}
+
+class Files : public testing::Test {
+protected:
+    void picture(const std::string& name, std::uint8_t value)
+    {
+        fs::create_directories((folder_ / name).parent_path());
+        write_png(flat_picture(3, 4, value), folder_ / name);
+    }
+    /// The source of one [[stimuli]] table; all complaints are thrown.
+    std::unique_ptr<StimulusSource> source(const std::string& toml)
+    {
+        ConfigDocument document =
+            ConfigDocument::parse("[[stimuli]]\n" + toml, "campaign.toml", folder_.path());
+        ConfigSection root = document.root();
+        std::vector<ConfigSection> tables = root.children("stimuli");
+        auto result = make_stimulus_source(tables.at(0), 1, 0);
+        document.throw_if_invalid();
+        return result;
+    }
+    /// The first line of a complaint, without the folder of the test.
+    std::string complaint(const std::string& toml)
+    {
+        return plain(test::error_text([&] { source(toml); }));
+    }
+    std::string plain(std::string text) const
+    {
+        const std::string folder = folder_.path().string() + "/";
+        for (auto at = text.find(folder); at != std::string::npos; at = text.find(folder))
+            text.erase(at, folder.size());
+        return text;
+    }
+    void npy(const std::string& name, ElementType type, const std::vector<std::uint64_t>& shape,
+             const void* values)
+    {
+        std::uint64_t count = 1;
+        for (const std::uint64_t extent : shape) count *= extent;
+        test::write_text(folder_ / name,
+                         npy_header_text(type, shape) +
+                             std::string(static_cast<const char*>(values), count * bytes_of(type)));
+    }
+    test::TemporaryFolder folder_;
+};
+
+TEST_F(Files, OfAFolderAreSortedBytewiseAndFoundBelowOnRequest)
+{
+    picture("set/b.png", 2);
+    picture("set/B.PNG", 1);
+    picture("set/a10.png", 10);
+    picture("set/a9.png", 9);
+    picture("set/.hidden.png", 0);
+    picture("set/deep/c.png", 3);
+    test::write_text(folder_ / "set/notes.txt", "no image");
+
+    const auto flat = source("folder = \"set\"");
+    const auto deep = source("folder = \"set\"\nrecursive = true");
+
+    EXPECT_EQ(texts(flat->describe({ItemId{0}, 4}), "file"),
+              (std::vector<std::string>{"B.PNG", "a10.png", "a9.png", "b.png"}));
+    EXPECT_EQ(texts(deep->describe({ItemId{3}, 2}), "file"),
+              (std::vector<std::string>{"b.png", "deep/c.png"}));
+    EXPECT_EQ(flat->count(), 4U);
+    EXPECT_EQ(first_value(*flat, 1), 10);
+    EXPECT_FALSE(flat->drawn_for_canvas());
+    EXPECT_EQ(plain(flat->summary()), "4 images from folder set");
+}
+
+TEST_F(Files, OfAListKeepItsOrder)
+{
+    picture("x/b.png", 2);
+    picture("a.png", 1);
+    test::write_text(folder_ / "list.txt", "# two images\r\nx/b.png\r\n\na.png\n");
+
+    const auto listed = source("list = \"list.txt\"");
+
+    ASSERT_EQ(listed->count(), 2U);
+    EXPECT_EQ(first_value(*listed, 0), 2);
+    EXPECT_EQ(first_value(*listed, 1), 1);
+    test::write_text(folder_ / "bad.txt", "a.png\nnone.png\n");
+    EXPECT_NE(complaint("list = \"bad.txt\"").find("bad.txt:2: image 'none.png' cannot be found"),
+              std::string::npos);
+}
+
+TEST_F(Files, OfAZipAreReadFromManyThreads)
+{
+    zip_t* archive = zip_open((folder_ / "a.zip").c_str(), ZIP_CREATE, nullptr);
+    std::vector<std::string> bytes;
+    for (int i = 0; i < 20; ++i) {
+        picture("tmp.png", static_cast<std::uint8_t>(i));
+        bytes.push_back(test::read_text(folder_ / "tmp.png"));
+    }
+    for (std::size_t i = 20; i-- > 0;)
+        zip_file_add(archive, fmt::format("set/{:02}.png", i).c_str(),
+                     zip_source_buffer(archive, bytes[i].data(), bytes[i].size(), 0), 0);
+    zip_file_add(archive, "__MACOSX/set/._00.png", zip_source_buffer(archive, "x", 1, 0), 0);
+    zip_close(archive);
+
+    const auto zipped = source("zip = \"a.zip\"");
+
+    ASSERT_EQ(zipped->count(), 20U);
+    std::vector<int> wrong(4, 0);
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (std::uint64_t i = 0; i < 60; ++i)
+                wrong[t] +=
+                    first_value(*zipped, (i * 7 + t) % 20) != static_cast<int>((i * 7 + t) % 20);
+        });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
+TEST_F(Files, CutAnywhereInAZipAreErrors)
+{
+    picture("tmp.png", 5);
+    const std::string png = test::read_text(folder_ / "tmp.png");
+    zip_t* archive = zip_open((folder_ / "a.zip").c_str(), ZIP_CREATE, nullptr);
+    zip_file_add(archive, "a.png", zip_source_buffer(archive, png.data(), png.size(), 0), 0);
+    zip_close(archive);
+    const std::string whole = test::read_text(folder_ / "a.zip");
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        test::write_text(folder_ / "cut.zip", whole.substr(0, length));
+        EXPECT_NE(test::error_text(
+                      [&] { open_stimuli(folder_ / "cut.zip")->draw(ItemId{0}, no_canvas); }),
+                  "");
+    }
+}
+
+TEST_F(Files, ThatAreDamagedNameThemselvesAndTheirItem)
+{
+    picture("set/a.png", 1);
+    picture("set/b.png", 2);
+    const std::string whole = test::read_text(folder_ / "set/b.png");
+    test::write_text(folder_ / "set/b.png", whole.substr(0, whole.size() / 2));
+
+    const auto damaged = source("folder = \"set\"");
+
+    EXPECT_EQ(
+        plain(test::error_text([&] { damaged->draw(ItemId{1}, no_canvas); })),
+        "the PNG data are damaged or cut (the file ends too early)\n  image 'b.png' of folder "
+        "set\n  item 1 of stimulus set 0");
+}
+
+TEST_F(Files, GetLabelsByNameOrByRow)
+{
+    picture("set/a.png", 1);
+    picture("set/b.png", 2);
+    picture("set/c.png", 3);
+    test::write_text(folder_ / "named.csv",
+                     "file,kind,size\nc.png,face,3\nb.png,house,2\na.png,car,1\nz.png,x,0\n");
+    test::write_text(folder_ / "rows.csv", "kind\none\ntwo\nthree\n");
+
+    const auto named = source("folder = \"set\"\nlabels = \"named.csv\"\nfirst = 1");
+    const auto by_row = source("folder = \"set\"\nlabels = \"rows.csv\"\nfirst = 1\ncount = 1");
+
+    EXPECT_EQ(texts(named->describe({ItemId{0}, 2}), "kind"),
+              (std::vector<std::string>{"house", "face"}));
+    EXPECT_EQ(named->describe({ItemId{1}, 1}).number("size", 0), 3.0);
+    EXPECT_EQ(texts(by_row->describe({ItemId{0}, 1}), "kind"), (std::vector<std::string>{"two"}));
+    EXPECT_EQ(by_row->count(), 1U);
+    EXPECT_EQ(first_value(*by_row, 0), 2);
+}
+
+TEST_F(Files, WithLabelsThatDoNotFitAreRefused)
+{
+    picture("set/a.png", 1);
+    picture("set/b.png", 2);
+    test::write_text(folder_ / "rows.csv", "kind\none\n");
+    test::write_text(folder_ / "named.csv", "file,kind\na.png,one\n");
+
+    EXPECT_NE(complaint("folder = \"set\"\nlabels = \"rows.csv\"")
+                  .find("rows.csv has 1 rows, but there are 2 stimuli (2 images from folder set)"),
+              std::string::npos);
+    EXPECT_NE(complaint("folder = \"set\"\nlabels = \"named.csv\"")
+                  .find("named.csv has no row for 1 of the images of 2 images from folder set, the "
+                        "first is 'b.png' (matched by column 'file')"),
+              std::string::npos);
+    EXPECT_NE(complaint("folder = \"set\"\ncount = 3")
+                  .find("first = 0 and count = 3 reach beyond the 2 stimuli"),
+              std::string::npos);
+}
+
+TEST_F(Files, OfArraysAreReadInEveryLayoutAndType)
+{
+    std::vector<std::uint8_t> bytes(2 * 3 * 4 * 5);
+    std::vector<float> floats(bytes.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        bytes[i] = static_cast<std::uint8_t>(i);
+        floats[i] = static_cast<float>(i) / 255.0F;
+    }
+    npy("nchw.npy", ElementType::u8, {2, 3, 4, 5}, bytes.data());
+    npy("nhwc.npy", ElementType::u8, {2, 5, 4, 3}, bytes.data());
+    npy("nhw.npy", ElementType::f32, {2, 3, 20}, floats.data());
+
+    const Picture planes = source("npy = \"nchw.npy\"")->draw(ItemId{1}, no_canvas);
+    const Picture pixels = source("npy = \"nhwc.npy\"")->draw(ItemId{1}, no_canvas);
+    const Picture grey = source("npy = \"nhw.npy\"\nrange = [0, 1]")->draw(ItemId{1}, no_canvas);
+
+    EXPECT_EQ(planes.channels, 3);
+    EXPECT_EQ(planes.pixels.values<std::uint8_t>()[3 * 6 + 2], 60 + 40 + 6);
+    EXPECT_EQ(pixels.pixels.values<std::uint8_t>()[7], 67);
+    EXPECT_NEAR(grey.pixels.values<float>()[7], 67.0F, 1e-4F);
+    EXPECT_EQ(grey.width, 20);
+}
+
+TEST_F(Files, OfArraysThatLeaveADoubtAreRefused)
+{
+    const std::vector<float> values(2 * 3 * 4 * 3, 7.0F);
+    npy("doubt.npy", ElementType::f32, {2, 3, 4, 3}, values.data());
+    npy("flat.npy", ElementType::f32, {2, 36}, values.data());
+    std::vector<float> holes = values;
+    holes[40] = std::numeric_limits<float>::quiet_NaN();
+    npy("holes.npy", ElementType::f32, {2, 6, 6}, holes.data());
+
+    EXPECT_NE(
+        complaint("npy = \"doubt.npy\"\nrange = [0, 255]")
+            .find("from which the place of the channels cannot be told. Set layout = \"nhwc\" or "
+                  "\"nchw\""),
+        std::string::npos);
+    EXPECT_NE(complaint("npy = \"flat.npy\"").find("flat.npy has shape [2, 36], expected [items,"),
+              std::string::npos);
+    EXPECT_NE(complaint("npy = \"holes.npy\"")
+                  .find("holes.npy holds float32 values, whose black and white are unknown"),
+              std::string::npos);
+    EXPECT_EQ(plain(test::error_text([&] {
+                  source("npy = \"holes.npy\"\nrange = [0, 255]")->draw(ItemId{1}, no_canvas);
+              })),
+              "holes.npy: row 1 holds 1 values that are not finite\n  item 1 of stimulus set 0");
+    EXPECT_NE(test::error_text([&] {
+                  source("npy = \"holes.npy\"\nrange = [0, 1]")->draw(ItemId{0}, no_canvas);
+              }).find("row 0 holds 36 values far outside range = [0, 1]"),
+              std::string::npos);
+}
+
+TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
+{
+    const std::string path = (folder_ / "a.h5").string();
+    const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const hsize_t shape[3] = {4, 2, 3};
+    const hid_t space = H5Screate_simple(3, shape, nullptr);
+    const hid_t chunked = H5Pcreate(H5P_DATASET_CREATE);
+    const hsize_t chunk[3] = {1, 2, 3};
+    H5Pset_chunk(chunked, 3, chunk);
+    std::vector<std::uint8_t> values(24);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i);
+    for (const auto& [name, properties] :
+         {std::pair{"plain", hid_t{H5P_DEFAULT}}, {"chunked", chunked}}) {
+        const hid_t set =
+            H5Dcreate2(file, name, H5T_NATIVE_UINT8, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+        H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
+        H5Dclose(set);
+    }
+    H5Pclose(chunked);
+    H5Sclose(space);
+    H5Fclose(file);
+
+    const auto plain_set = source("hdf5 = \"a.h5:/plain\"");
+    convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy");
+    const auto converted = source("npy = \"b.npy\"");
+
+    EXPECT_EQ(first_value(*plain_set, 3), 18);
+    EXPECT_EQ(first_value(*converted, 3), 18);
+    EXPECT_NE(
+        complaint("hdf5 = \"a.h5:/chunked\"").find("twinscreen convert a.h5:/chunked OUT.npy"),
+        std::string::npos);
+    EXPECT_NE(complaint("hdf5 = \"a.h5:/none\"").find("a.h5 has no dataset '/none'"),
+              std::string::npos);
+    const std::string whole = test::read_text(path);
+    for (std::size_t length = 0; length < whole.size(); length += whole.size() / 12) {
+        test::write_text(folder_ / "cut.h5", whole.substr(0, length));
+        EXPECT_NE(
+            test::error_text([&] { open_stimuli((folder_ / "cut.h5").string() + ":/plain"); }), "");
+    }
+}
+
+TEST_F(Files, OfSeveralSetsAreConcatenatedWithTheColumnsOfAll)
+{
+    picture("set/a.png", 1);
+    picture("set/b.png", 2);
+    test::write_text(folder_ / "rows.csv", "score\n10\n20\n");
+    std::vector<std::uint8_t> bytes(6, 9);
+    npy("a.npy", ElementType::u8, {1, 2, 3}, bytes.data());
+    std::vector<std::unique_ptr<StimulusSource>> sets;
+    sets.push_back(source("npy = \"a.npy\""));
+    sets.push_back(source("folder = \"set\"\nlabels = \"rows.csv\""));
+
+    const auto all = concatenate(std::move(sets));
+    const Table table = all->describe({ItemId{0}, 3});
+
+    EXPECT_EQ(all->count(), 3U);
+    EXPECT_EQ(first_value(*all, 0), 9);
+    EXPECT_EQ(first_value(*all, 2), 2);
+    EXPECT_EQ(table.number("set", 2), 1.0);
+    EXPECT_TRUE(std::isnan(table.number("score", 0)));
+    EXPECT_EQ(table.number("score", 2), 20.0);
+    EXPECT_TRUE(std::isnan(table.number("row", 1)));
+    EXPECT_EQ(plain(texts(table, "file")[0]), "a.npy");
+    EXPECT_EQ(all->describe({ItemId{1}, 1}).columns.size(), table.columns.size());
+}
+
+TEST_F(Files, AreTheSameSetOnlyWithTheSameNamesSizesAndSlice)
+{
+    picture("set/a.png", 1);
+    picture("set/b.png", 2);
+    const std::string before = source("folder = \"set\"")->identity();
+    const std::string part = source("folder = \"set\"\ncount = 1")->identity();
+
+    EXPECT_EQ(source("folder = \"set\"")->identity(), before);
+    EXPECT_NE(part, before);
+    picture("set/c.png", 3);
+    EXPECT_NE(source("folder = \"set\"")->identity(), before);
+}
+
+TEST_F(Files, OfAnUnknownOrDoubleKindAreRefused)
+{
+    EXPECT_NE(complaint("foldr = \"set\"").find("did you mean 'folder'?"), std::string::npos);
+    EXPECT_NE(complaint("count = 1").find("does not say what the stimuli are"), std::string::npos);
+    EXPECT_NE(
+        complaint("folder = \".\"\nzip = \"a.zip\"").find("'folder' and 'zip' stand together"),
+        std::string::npos);
+    fs::create_directories(folder_ / "empty");
+    EXPECT_NE(complaint("folder = \"empty\"").find("folder empty holds no PNG or JPEG images"),
+              std::string::npos);
+}
+
+}  // namespace
+}  // namespace twinscreen

@@ -2,16 +2,16 @@
 // layer as published: batch norm, activation and readout as separate LibTorch calls on 32 images.
 // forward_bench BUNDLES prints one JSON object a line.
 
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <fmt/format.h>
-#include <malloc.h>
-
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <functional>
 #include <vector>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
+#include <malloc.h>
 
 #include "engine/config/section.hpp"
 #include "engine/device/executor.hpp"
@@ -81,9 +81,9 @@ Network published_v4(const PublishedForm& w, const std::string& prefix)
     std::vector<Layer> layers;
     for (int number = 1; number <= 4; ++number) {
         const std::string layer = fmt::format("layer{}.", number);
-        layers.push_back({w.read(prefix + layer + "sep.depthwise").permute({2, 3, 0, 1}).contiguous(),
-                          hwio(layer + "sep.pointwise"), w.read(prefix + layer + "sep.bias"),
-                          norm(layer)});
+        layers.push_back(
+            {w.read(prefix + layer + "sep.depthwise").permute({2, 3, 0, 1}).contiguous(),
+             hwio(layer + "sep.pointwise"), w.read(prefix + layer + "sep.bias"), norm(layer)});
     }
     const bool shared = w.has(prefix + "mixing.kernel");
     const at::Tensor mixing = shared ? hwio("mixing.kernel") : w.read(prefix + "readout.kernel");
@@ -99,8 +99,8 @@ Network published_v4(const PublishedForm& w, const std::string& prefix)
             const std::int64_t stride = i < 2 ? 2 : 1;
             const std::int64_t before = i < 2 ? 1 : 2;
             x = at::conv2d(at::constant_pad_nd(x, {before, 2, before, 2}), layers[i].depthwise,
-                           std::nullopt, at::IntArrayRef({stride, stride}),
-                           at::IntArrayRef({0, 0}), at::IntArrayRef({1, 1}), x.size(1));
+                           std::nullopt, at::IntArrayRef({stride, stride}), at::IntArrayRef({0, 0}),
+                           at::IntArrayRef({1, 1}), x.size(1));
             x = at::relu(layers[i].norm(at::conv2d(x, layers[i].pointwise, layers[i].bias)));
         }
         if (!shared)
@@ -126,9 +126,11 @@ Network published_mouse(const PublishedForm& w, bool elu)
     const at::Tensor first = w.read("core.features.layer0.conv.weight");
     const Norm first_norm = norm(0);
     std::vector<Block> blocks;
-    for (int number = 1; w.has(fmt::format("core.features.layer{}.norm.weight", number)); ++number) {
+    for (int number = 1; w.has(fmt::format("core.features.layer{}.norm.weight", number));
+         ++number) {
         const std::string name = fmt::format("core.features.layer{}.ds_conv.", number);
-        blocks.push_back({w.read(name + "in_depth_conv.weight"), w.read(name + "spatial_conv.weight"),
+        blocks.push_back({w.read(name + "in_depth_conv.weight"),
+                          w.read(name + "spatial_conv.weight"),
                           w.read(name + "out_depth_conv.weight"), norm(number)});
     }
     const at::Tensor places = w.read("readout.source_grid");
@@ -192,9 +194,10 @@ struct Case {
 void print(const std::string& name, const std::string& metric, double value,
            const std::string& unit, const std::string& target, bool ok, const std::string& more)
 {
-    fmt::print("{{\"benchmark\": \"forward\", \"case\": \"{}\", \"metric\": \"{}\", \"value\": "
-               "{:.4g}, \"unit\": \"{}\", \"target\": \"{}\", \"ok\": {}, {}}}\n",
-               name, metric, value, unit, target, ok, more);
+    fmt::print(
+        "{{\"benchmark\": \"forward\", \"case\": \"{}\", \"metric\": \"{}\", \"value\": "
+        "{:.4g}, \"unit\": \"{}\", \"target\": \"{}\", \"ok\": {}, {}}}\n",
+        name, metric, value, unit, target, ok, more);
 }
 
 double median(std::vector<double> values)
@@ -226,23 +229,24 @@ void measure(Case& c, Executor& executor)
         theirs.push_back(seconds([&] {
             for (std::int64_t first = 0; first < count; first += published_batch)
                 for (std::size_t part = 0; part < c.published.size(); ++part)
-                    answers[part] = c.published[part](tensor_view(ConstBatch(
-                        rows.data() + first * row.count(), ElementType::f32,
-                        row.with_rows(published_batch))));
+                    answers[part] = c.published[part](
+                        tensor_view(ConstBatch(rows.data() + first * row.count(), ElementType::f32,
+                                               row.with_rows(published_batch))));
         }));
         ratios.push_back(theirs.back() / ours.back());
         for (std::size_t part = 0; part < answers.size(); ++part) {
-            const at::Tensor found = tensor_view(out[part].view()).slice(0, count - published_batch);
-            worst = std::max(worst, ((found - answers[part]).abs().max() /
-                                     answers[part].abs().max())
-                                        .item<double>());
+            const at::Tensor found =
+                tensor_view(out[part].view()).slice(0, count - published_batch);
+            worst = std::max(
+                worst,
+                ((found - answers[part]).abs().max() / answers[part].abs().max()).item<double>());
         }
     }
-    const std::string facts =
-        fmt::format("\"batch\": {}, \"images\": {}, \"repeats\": {}, \"threads\": 1, \"networks\": "
-                    "{}, \"fastest\": {:.4g}",
-                    c.twin.parts[0].backbone->compute_batch(), count, repeats, c.twin.parts.size(),
-                    double(count) / *std::min_element(ours.begin(), ours.end()));
+    const std::string facts = fmt::format(
+        "\"batch\": {}, \"images\": {}, \"repeats\": {}, \"threads\": 1, \"networks\": "
+        "{}, \"fastest\": {:.4g}",
+        c.twin.parts[0].backbone->compute_batch(), count, repeats, c.twin.parts.size(),
+        double(count) / *std::min_element(ours.begin(), ours.end()));
     print(c.name, "images_per_second", double(count) / median(ours), "1/s", "", true, facts);
     if (c.published.empty()) return;
     print(c.name, "published_images_per_second", double(count) / median(theirs), "1/s", "", true,

@@ -84,6 +84,7 @@ public:
         describe_stimuli(inputs, stage.tables);
         stage.settings = {
             {"recording", recording_.digest},
+            {"layout", settings_.layout},
             {"scored items", fmt::format("{} to {}", settings_.score.first, settings_.score.end)},
             {"fit items", fmt::format("{} to {}", settings_.fit.first, settings_.fit.end)},
             {"resamples", fmt::format("{} bootstrap, {} halvings, {}", settings_.resamples,
@@ -204,10 +205,10 @@ private:
             return ColumnId{static_cast<std::uint32_t>(stage.columns.size() - 1)};
         };
         if (has_twins_)
-            predicted_ = add({"predicted", Domain::item, ElementType::f32, {unit}, "",
-                              "predicted response"});
-        luminance_ = add({"luminance", Domain::item, ElementType::f64, {}, "grey level 0..255",
-                          "mean grey value of the picture (Rec. 601 luma)"});
+            predicted_ = add({"predicted", Domain::item, ElementType::f32, {unit},
+                              stage.forward->response_unit(), "predicted response"});
+        luminance_ = add({"luminance", Domain::item, ElementType::f64, {}, "level 0..255",
+                          "mean pixel value of the picture over height, width and channels"});
         score_ids_.clear();
         median_ids_.clear();
         std::vector<ScoreColumn> wanted = plain_columns;

@@ -19,7 +19,7 @@ family = "gabor_energy"         # an analytic model of V1 that needs no files
 [[stimuli]]                     # what is shown; repeat the table for more sets
 [stimuli.gratings]
 orientation = { from = 0, to = 165, steps = 12 }    # [deg]
-spatial_frequency = [0.5, 1.0, 2.0, 4.0]            # [cycles/deg]
+spatial_frequency = [0.25, 0.5, 1.0, 2.0]           # [cycles/deg]
 phase = { from = 0, to = 270, steps = 4 }           # [deg]
 contrast = [0.25, 1.0]
 

@@ -136,6 +136,7 @@ std::unique_ptr<Experiment> make_screen(ConfigSection& section)
     const std::string over = section.one_of("top_k_of", "areas", {"areas", "units", "both"});
 
     std::vector<std::unique_ptr<Measure>> measures;
+    std::string bins;
     for (const std::string& name : names) {
         if (std::count(names.begin(), names.end(), name) > 1)
             section.complain("measures", fmt::format("measure \"{}\" is listed twice", name));
@@ -150,7 +151,9 @@ std::unique_ptr<Experiment> make_screen(ConfigSection& section)
             if (over != "units") measures.push_back(make_top_measure(RankedOver::areas, kept));
             if (over != "areas") measures.push_back(make_top_measure(RankedOver::units, kept));
         } else if (name == "histogram") {
-            measures.push_back(make_histogram_measure(read_edges(section)));
+            std::vector<float> edges = read_edges(section);
+            bins = fmt::format("{} bins from {} to {}", edges.size() - 1, edges.front(), edges.back());
+            measures.push_back(make_histogram_measure(std::move(edges)));
         } else {
             const auto nearest = nearest_word(name, known_measures);
             section.complain("measures",
@@ -165,6 +168,7 @@ std::unique_ptr<Experiment> make_screen(ConfigSection& section)
     Identity settings{{"measures", fmt::format("{}", fmt::join(names, ", "))},
                       {"stored_units", stored},
                       {"top_k_of", over}};
+    if (!bins.empty()) settings.emplace_back("histogram", bins);
     return std::make_unique<Screen>(std::move(measures), std::move(settings));
 }
 

@@ -61,7 +61,8 @@ public:
                                ? "response of each unit, rounded to float16 (relative error at "
                                  "most 2^-11 between 6.1e-5 and 65504)"
                                : "response of each unit";
-        column_ = add_column(columns, {"response", Domain::item, type_, {axis}, "", note});
+        column_ = add_column(columns, {"response", Domain::item, type_, {axis},
+                                       forward.response_unit(), note});
     }
 
     void start(const Shard& shard) override
@@ -115,7 +116,7 @@ public:
     {
         areas_ = forward.areas().rows();
         column_ = add_column(columns, {"area_mean", Domain::item, ElementType::f32,
-                                       {area_axis(forward)}, "",
+                                       {area_axis(forward)}, forward.response_unit(),
                                        "mean response over the kept units of each area"});
     }
 
@@ -158,14 +159,18 @@ public:
                                         {{"moment", 5, ""}, unit}, "",
                                         "count, mean, and sums of the 2nd, 3rd and 4th powers of "
                                         "the deviations, of the items of one shard"});
-        const auto summary = [&](const char* name, const char* text) {
-            return add_column(columns, {name, Domain::stage, ElementType::f64, {unit}, "", text});
+        const auto summary = [&](const char* name, const std::string& measured_in,
+                                 const char* text) {
+            return add_column(
+                columns, {name, Domain::stage, ElementType::f64, {unit}, measured_in, text});
         };
-        count_ = summary("response_count", "items with a response");
-        mean_ = summary("response_mean", "mean response over items");
-        variance_ = summary("response_variance", "variance over items, divisor count - 1");
-        skewness_ = summary("response_skewness", "skewness over items (g1)");
-        sparseness_ = summary("lifetime_sparseness",
+        const std::string response = forward.response_unit();
+        const std::string squared = response.empty() ? "" : fmt::format("({})^2", response);
+        count_ = summary("response_count", "", "items with a response");
+        mean_ = summary("response_mean", response, "mean response over items");
+        variance_ = summary("response_variance", squared, "variance over items, divisor count - 1");
+        skewness_ = summary("response_skewness", "", "skewness over items (g1)");
+        sparseness_ = summary("lifetime_sparseness", "",
                               "lifetime sparseness over items (Vinje & Gallant 2000); in 0..1 for "
                               "responses that are never negative");
     }
@@ -220,6 +225,7 @@ public:
     {
         const Axis who = over_ == RankedOver::areas ? area_axis(forward) : unit_axis(forward);
         rows_ = static_cast<std::size_t>(who.extent);
+        const std::string unit = forward.response_unit();
         const std::vector<Axis> axes{who, {"place", static_cast<std::int64_t>(kept_), ""}};
         for (End& end : ends_) {
             const std::string name =
@@ -228,12 +234,12 @@ public:
                 "{} responses of each {}, best first",
                 end.extreme == Extreme::largest ? "largest" : "smallest", who.name);
             end.partial_value = add_column(columns, {"shard_" + name + "_value", Domain::shard,
-                                                     ElementType::f32, axes, "",
+                                                     ElementType::f32, axes, unit,
                                                      text + ", of one shard"});
             end.partial_item = add_column(columns, {"shard_" + name + "_item", Domain::shard,
                                                     ElementType::u64, axes, "", "their items"});
             end.value = add_column(columns, {name + "_value", Domain::stage, ElementType::f32,
-                                             axes, "", text});
+                                             axes, unit, text});
             end.item = add_column(columns, {name + "_item", Domain::stage, ElementType::u64, axes,
                                             "", "item numbers of " + name +
                                                     "_value; 2^64 - 1 where there are fewer items"});

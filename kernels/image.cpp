@@ -288,28 +288,15 @@ void apply_transform(const InputTransform& transform, const Picture& picture, Ba
 
 double mean_luminance(const Picture& picture)
 {
-    std::array<double, 3> sum{};
-    const auto channels = static_cast<std::size_t>(picture.channels);
-    const auto add = [&](auto values) {
-        using T =
-            std::conditional_t<std::is_same_v<typename decltype(values)::value_type, std::uint8_t>,
-                               std::uint64_t, double>;
-        std::array<T, 3> part{};
-        if (channels == 3)
-            for (std::size_t i = 0; i + 3 <= values.size(); i += 3)
-                for (std::size_t c = 0; c < 3; ++c) part[c] += values[i + c];
-        else
-            for (const auto value : values) part[0] += value;
-        for (std::size_t c = 0; c < 3; ++c) sum[c] = static_cast<double>(part[c]);
+    const auto mean = [](auto values) {
+        using T = typename decltype(values)::element_type;
+        using Sum = std::conditional_t<std::is_same_v<T, const std::uint8_t>, std::uint64_t, double>;
+        Sum sum{};
+        for (const T value : values) sum += value;
+        return static_cast<double>(sum) / static_cast<double>(values.size());
     };
-    if (picture.pixels.type() == ElementType::u8)
-        add(picture.pixels.values<std::uint8_t>());
-    else
-        add(picture.pixels.values<float>());
-    const auto pixels = static_cast<double>(picture.height) * picture.width;
-    if (picture.prepared) return (sum[0] + sum[1] + sum[2]) / (pixels * picture.channels);
-    if (channels == 1) return sum[0] / pixels;
-    return (0.299 * sum[0] + 0.587 * sum[1] + 0.114 * sum[2]) / pixels;
+    return picture.pixels.type() == ElementType::u8 ? mean(picture.pixels.values<std::uint8_t>())
+                                                    : mean(picture.pixels.values<float>());
 }
 
 Picture to_grey(const Picture& picture)

@@ -74,8 +74,7 @@ struct InputTransform {
 /// throws   Error(data) if a prepared picture has another shape, or an exact one another size
 void apply_transform(const InputTransform& transform, const Picture& picture, Batch row);
 
-/// Mean over all pixels of the grey value (Rec. 601 luma of RGB) [0..255]; for a prepared
-/// picture, the mean of its values.
+/// Mean over all pixels and channels [0..255]; for a prepared picture, the mean of its values.
 double mean_luminance(const Picture& picture);
 
 /// The grey version of an RGB picture, as every transform to one channel makes it before it

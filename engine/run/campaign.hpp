@@ -10,8 +10,8 @@
 
 namespace twinscreen {
 
-/// How to run, as opposed to what: nothing here changes a result, and nothing here is compared on
-/// resume (except the numerics switch, which is recorded).
+/// How to run, as opposed to what: nothing here changes what a sealed shard holds, and nothing here
+/// is compared on resume. So a job that a bad image stopped may go on with on_bad_image = "nan".
 struct RunSettings {
     double checkpoint_minutes = 10.0;
     int reader_threads = 0;  ///< per rank; 0: cores of the node / ranks of the node

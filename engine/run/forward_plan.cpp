@@ -108,6 +108,16 @@ void ForwardPlan::build_tables()
     areas_.columns.push_back({"unit_count", "", std::move(counts)});
 }
 
+std::string ForwardPlan::response_unit() const
+{
+    if (twins_.empty()) return {};
+    const std::string& unit = twins_.front().spec.response_unit;
+    const bool is_common = std::all_of(twins_.begin(), twins_.end(), [&](const Twin& twin) {
+        return twin.spec.response_unit == unit;
+    });
+    return is_common ? unit : std::string{};
+}
+
 ForwardPlan::Pass& ForwardPlan::pass_for(std::size_t twin,
                                          const std::shared_ptr<Backbone>& backbone)
 {

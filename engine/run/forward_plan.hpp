@@ -37,6 +37,8 @@ public:
     const Table& units() const noexcept { return units_; }
     /// One row per (twin, subject, area), in order of appearance: twin, subject, area, unit_count.
     const Table& areas() const noexcept { return areas_; }
+    /// Unit of all responses; empty where the twins differ in it.
+    std::string response_unit() const;
     /// Rows of a batch that all compute batches divide.
     std::uint32_t batch_multiple() const noexcept { return batch_multiple_; }
     /// Multiply-accumulates of one stimulus.

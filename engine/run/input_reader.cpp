@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/base/log.hpp"
 #include "engine/run/input_reader.hpp"
 
 namespace twinscreen {
@@ -58,6 +59,7 @@ private:
             draw_row(item, row, batch);
         } catch (Error& error) {
             if (on_bad_image_ == BadImage::stop || error.kind() != Error::Kind::data) throw;
+            spdlog::warn("recorded as NaN: {}", error.what());
             batch.valid[row] = 0;
             for (OwnedBatch& canvas : batch.canvases) {
                 const Batch bad = rows_of(canvas.view(), static_cast<std::int64_t>(row), 1);

@@ -15,7 +15,7 @@ struct InputBatch {
     ItemRange items;                     ///< the real items; rows beyond are padding
     std::vector<OwnedBatch> canvases;    ///< each f32 [batch_items, canvas row]
     std::vector<OwnedBatch> covariates;  ///< each f32 [batch_items, extent]
-    std::vector<double> luminance;       ///< [items] mean grey value of the picture [0..255]
+    std::vector<double> luminance;       ///< [items] mean pixel value of the picture [0..255]
     std::vector<std::uint8_t> valid;     ///< [items] 0: the picture could not be read
 };
 

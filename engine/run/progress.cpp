@@ -72,10 +72,8 @@ std::string duration_text(double seconds)
 
 std::string count_text(std::uint64_t count)
 {
-    std::string digits = std::to_string(count);
-    for (std::size_t from_end = 3; from_end < digits.size(); from_end += 4)
-        digits.insert(digits.size() - from_end, 1, ',');
-    return digits;
+    if (count < 1000) return std::to_string(count);
+    return fmt::format("{},{:03}", count_text(count / 1000), count % 1000);
 }
 
 std::string bytes_text(double bytes)

@@ -205,6 +205,22 @@ struct Run {
     RunSummary summary;
 };
 
+std::string build_text()
+{
+    return "twinscreen " TWINSCREEN_VERSION ", " TWINSCREEN_COMPILER;
+}
+
+/// "degrees_per_pixel = 0.1 (campaign)", one fact a line.
+std::string facts_text(const Twin& twin)
+{
+    const Table& facts = twin.spec.stimulus_facts;
+    std::string text;
+    for (std::size_t row = 0; row < facts.rows(); ++row)
+        text += fmt::format("{} = {} ({})\n", facts.text("property", row), facts.text("value", row),
+                            facts.text("source", row));
+    return text;
+}
+
 StoreOptions store_options(const Run& run, const StagePlan& stage)
 {
     StoreOptions options;
@@ -219,12 +235,16 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
                           {"campaign_text", run.campaign.text},
                           {"campaign_overrides", overrides},
                           {"experiment", run.campaign.experiment_name},
+                          {"seed", std::to_string(run.campaign.seed)},
+                          {"build", build_text()},
                           {"numerics_mode", run.campaign.run.mixed_numerics ? "mixed" : "same"}};
-    for (const Twin& twin : run.campaign.twins)
+    for (const Twin& twin : run.campaign.twins) {
         options.provenance.push_back(
             {"twin." + twin.spec.name,
-             fmt::format("family {}, licence {}, {}", twin.spec.family, twin.spec.licence,
-                         twin.spec.citation)});
+             fmt::format("family {}, digest {}, licence {}, {}", twin.spec.family,
+                         twin.spec.digest, twin.spec.licence, twin.spec.citation)});
+        options.provenance.push_back({"stimulus_facts." + twin.spec.name, facts_text(twin)});
+    }
     return options;
 }
 
@@ -414,9 +434,7 @@ Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
                                            stage.plan.digest())},
                       {"seed", std::to_string(campaign.seed)},
                       {"stimuli", Digest{}.add(campaign.stimuli->identity()).hex() + " " +
-                                      campaign.stimuli->summary()},
-                      {"on_bad_image",
-                       campaign.run.on_bad_image == BadImage::stop ? "stop" : "nan"}};
+                                      campaign.stimuli->summary()}};
     for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
         std::string value = campaign.twins[twin].spec.digest + fmt::format(", {} units", campaign.twins[twin].units.rows());
         for (const CovariateBinding& binding : campaign.covariates[twin])

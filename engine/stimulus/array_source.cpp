@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "engine/stimulus/half.hpp"
+#include "kernels/half.hpp"
 
 namespace twinscreen {
 namespace {

@@ -11,19 +11,17 @@ struct CloseDecoder {
     void operator()(void* handle) const noexcept { tjDestroy(handle); }
 };
 
-/// One decoder per thread: making one costs as much as a small image.
-tjhandle decoder()
-{
-    thread_local std::unique_ptr<void, CloseDecoder> handle{tjInitDecompress()};
-    TWINSCREEN_REQUIRE(handle != nullptr, internal, "libjpeg-turbo cannot start ({})",
-                       tjGetErrorStr());
-    return handle.get();
-}
+/// A new decoder for every image: one that is used again keeps the tables of earlier images (and
+/// fails after a damaged one), so that pixels would depend on what was read before.
+using Decoder = std::unique_ptr<void, CloseDecoder>;
 
 }  // namespace
 
 Picture detail::decode_jpeg(std::span<const std::byte> bytes)
 {
+    const Decoder decoder(tjInitDecompress());
+    TWINSCREEN_REQUIRE(decoder != nullptr, internal, "libjpeg-turbo cannot start ({})",
+                       tjGetErrorStr());
     const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
     const auto size = static_cast<unsigned long>(bytes.size());
     int width = 0;
@@ -31,8 +29,8 @@ Picture detail::decode_jpeg(std::span<const std::byte> bytes)
     int sampling = 0;
     int colours = 0;
     TWINSCREEN_REQUIRE(
-        tjDecompressHeader3(decoder(), data, size, &width, &height, &sampling, &colours) == 0, data,
-        "the JPEG header cannot be read ({})", tjGetErrorStr2(decoder()));
+        tjDecompressHeader3(decoder.get(), data, size, &width, &height, &sampling, &colours) == 0,
+        data, "the JPEG header cannot be read ({})", tjGetErrorStr2(decoder.get()));
     TWINSCREEN_REQUIRE(colours != TJCS_CMYK && colours != TJCS_YCCK, data,
                        "the JPEG has CMYK colours (print colours have no fixed screen values). "
                        "Convert it to RGB");
@@ -43,10 +41,10 @@ Picture detail::decode_jpeg(std::span<const std::byte> bytes)
                     OwnedBatch(ElementType::u8, {height, width, channels})};
     // Warnings stop the decoder: a cut file would otherwise be filled up with grey.
     const int result =
-        tjDecompress2(decoder(), data, size, picture.pixels.values<std::uint8_t>().data(), width, 0,
-                      height, grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING);
+        tjDecompress2(decoder.get(), data, size, picture.pixels.values<std::uint8_t>().data(),
+                      width, 0, height, grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING);
     TWINSCREEN_REQUIRE(result == 0, data, "the JPEG data are damaged or cut ({})",
-                       tjGetErrorStr2(decoder()));
+                       tjGetErrorStr2(decoder.get()));
     return picture;
 }
 

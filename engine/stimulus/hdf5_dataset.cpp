@@ -10,7 +10,7 @@
 #include <hdf5.h>
 
 #include "engine/base/error.hpp"
-#include "engine/stimulus/child_process.hpp"
+#include "engine/base/child_process.hpp"
 
 namespace twinscreen {
 namespace {
@@ -159,8 +159,8 @@ ArrayHeader locate_hdf5_dataset(const std::filesystem::path& file, const std::st
 {
     const ReadFile readable(file);
     std::istringstream answer(run_in_child(
-        fmt::format("reading the layout of {}:{}", file.string(), dataset),
-        std::chrono::seconds(30), [&] { return describe_in_child(file.string(), dataset); }));
+        fmt::format("{}:{}", file.string(), dataset), std::chrono::seconds(30),
+        [&] { return describe_in_child(file.string(), dataset); }, Error::Kind::data));
     ArrayHeader header;
     int type = 0;
     std::size_t rank = 0;
@@ -178,7 +178,7 @@ void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& d
     const ReadFile readable(file);
     const std::filesystem::path unfinished = npy.string() + ".part";
     try {
-        run_in_child(fmt::format("converting {}:{}", file.string(), dataset), std::nullopt, [&] {
+        const auto copy = [&] {
             const OpenDataset open(file.string(), dataset);
             std::ofstream out(unfinished, std::ios::binary);
             TWINSCREEN_REQUIRE(out.good(), data, "cannot write {} ({})", unfinished.string(),
@@ -189,7 +189,9 @@ void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& d
             TWINSCREEN_REQUIRE(!out.fail(), data, "cannot write {} ({})", unfinished.string(),
                                std::strerror(errno));
             return std::string{};
-        });
+        };
+        run_in_child(fmt::format("{}:{}", file.string(), dataset), std::nullopt, copy,
+                     Error::Kind::data);
         std::filesystem::rename(unfinished, npy);
     } catch (...) {
         std::error_code ignored;

@@ -14,7 +14,7 @@ public:
     std::uint64_t count() const noexcept override { return endless; }
     std::string summary() const override
     {
-        return fmt::format("{} ({})", facts().kind, settings_text());
+        return fmt::format("endless {} ({})", facts().kind, settings_text());
     }
 
 protected:

@@ -96,8 +96,10 @@ public:
     std::string summary() const override
     {
         std::string text = whole_->summary();
-        if (view_.count != whole_->count())
-            text = fmt::format("{} of {} (from number {})", view_.count, text, view_.first);
+        if (view_.count != whole_->count()) {
+            text = fmt::format("{} of {}", view_.count, text);
+            if (view_.first > 0) text += fmt::format(", from number {}", view_.first);
+        }
         return labels_ ? text + ", labels from " + view_.labels.string() : text;
     }
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/store/child_process.hpp"
+#include "engine/base/child_process.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"

@@ -23,9 +23,9 @@ struct NamedBatch {
 };
 
 struct ForwardRequest {
-    ConstBatch stimuli;                         ///< [rows, input().row_shape()]
-    std::span<const NamedBatch> covariates;     ///< each [rows, extent]
-    std::span<const TapId> wanted;              ///< only what these need is computed
+    ConstBatch stimuli;                      ///< [rows, input().row_shape()]
+    std::span<const NamedBatch> covariates;  ///< each [rows, extent]
+    std::span<const TapId> wanted;           ///< only what these need is computed
     bool keep_for_gradient = false;
 };
 

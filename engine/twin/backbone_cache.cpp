@@ -20,8 +20,8 @@ std::string backbone_digest(const InputTransform& transform, Precision precision
     return digest.hex();
 }
 
-std::shared_ptr<Backbone> shared_backbone(
-    const std::string& digest, const std::function<std::shared_ptr<Backbone>()>& make)
+std::shared_ptr<Backbone> shared_backbone(const std::string& digest,
+                                          const std::function<std::shared_ptr<Backbone>()>& make)
 {
     // The one piece of process state of this module: weights are shared by whoever loads them, and
     // nothing that a result depends on can differ between two backbones of equal digest.

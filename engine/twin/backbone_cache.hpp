@@ -19,7 +19,7 @@ std::string backbone_digest(const InputTransform& transform, Precision precision
 
 /// The living backbone of this process with that digest, else the one that `make` builds.
 /// Thread-safe.
-std::shared_ptr<Backbone> shared_backbone(
-    const std::string& digest, const std::function<std::shared_ptr<Backbone>()>& make);
+std::shared_ptr<Backbone> shared_backbone(const std::string& digest,
+                                          const std::function<std::shared_ptr<Backbone>()>& make);
 
 }  // namespace twinscreen

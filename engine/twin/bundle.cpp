@@ -48,8 +48,9 @@ public:
                            const Rule<double>& rule)
     {
         if (!section_.child(property).holds_text("value")) return read(property, unit, rule);
-        read<std::string>(property, "", {[](const std::string& text) { return text == "unknown"; },
-                                         "a number or \"unknown\""});
+        read<std::string>(
+            property, "",
+            {[](const std::string& text) { return text == "unknown"; }, "a number or \"unknown\""});
         return std::numeric_limits<double>::quiet_NaN();
     }
     void note(const std::string& property, const auto& value, const std::string& source)
@@ -108,17 +109,15 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
     FactReader facts(std::move(section));
     InputTransform& transform = bundle.transform;
     const auto side = in_range<std::int64_t>(1, 8192);
-    transform.channels =
-        static_cast<int>(facts.read("channels", "", in_range<std::int64_t>(1, 3)));
+    transform.channels = static_cast<int>(facts.read("channels", "", in_range<std::int64_t>(1, 3)));
     transform.height = static_cast<int>(facts.read("height", "pixels", side));
     transform.width = static_cast<int>(facts.read("width", "pixels", side));
-    transform.fit = fit_named(facts.read<std::string>(
-        "fit", "", one_of_rule({"exact", "stretch", "cover", "crop"})));
+    transform.fit = fit_named(
+        facts.read<std::string>("fit", "", one_of_rule({"exact", "stretch", "cover", "crop"})));
     const auto filter = facts.read<std::string>("filter", "", any_value<std::string>());
     if (!filter.empty()) transform.filter = resize_filter_named(filter);
     transform.channels_last =
-        facts.read<std::string>("layout", "",
-                                one_of_rule({"channels_last", "channels_first"})) ==
+        facts.read<std::string>("layout", "", one_of_rule({"channels_last", "channels_first"})) ==
         "channels_last";
     const auto channels = static_cast<std::size_t>(transform.channels);
     const Rule<std::vector<double>> per_channel{
@@ -141,8 +140,7 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
         static_cast<float>(facts.read("background", "0..255", in_range(0.0, 255.0)));
     facts.read<std::string>("luminance_range", "", any_value<std::string>());
     facts.read<std::string>("frame_rate", "", any_value<std::string>());
-    transform.degrees_per_pixel =
-        facts.read_or_unknown("degrees_per_pixel", "deg", above(0.0));
+    transform.degrees_per_pixel = facts.read_or_unknown("degrees_per_pixel", "deg", above(0.0));
     if (degrees_per_pixel) {
         TWINSCREEN_REQUIRE(std::isnan(transform.degrees_per_pixel), config,
                            "bundle '{}' states {:g} degrees per pixel itself; remove "
@@ -182,8 +180,8 @@ std::vector<NetworkEntry> read_networks(ConfigSection& root)
 
 /// The columns every unit table has, with their unit.
 const std::vector<std::pair<std::string, std::string>> common_columns = {
-    {"id", ""},          {"subject", ""},       {"area", ""}, {"heldout_r", ""},
-    {"noise_ceiling", ""}, {"x", "deg"}, {"y", "deg"}};
+    {"id", ""},   {"subject", ""}, {"area", ""}, {"heldout_r", ""}, {"noise_ceiling", ""},
+    {"x", "deg"}, {"y", "deg"}};
 
 Table read_units(const fs::path& file, const BundleDescription& bundle)
 {
@@ -191,8 +189,10 @@ Table read_units(const fs::path& file, const BundleDescription& bundle)
     for (std::size_t column = 0; column < common_columns.size(); ++column) {
         const auto& [name, unit] = common_columns[column];
         TableColumn* found = units.find(name);
-        TWINSCREEN_REQUIRE(found != nullptr, data, "{}: has no column '{}' (a unit table has id, "
-                           "subject, area, heldout_r, noise_ceiling, x and y)", file.string(), name);
+        TWINSCREEN_REQUIRE(found != nullptr, data,
+                           "{}: has no column '{}' (a unit table has id, "
+                           "subject, area, heldout_r, noise_ceiling, x and y)",
+                           file.string(), name);
         found->unit = unit;
         const bool wants_text = column < 3;
         if (wants_text && !found->is_text()) {

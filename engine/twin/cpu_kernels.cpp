@@ -39,9 +39,8 @@ PackedMatrix packed_for(const CpuKernels& kernels, const std::vector<double>& ma
             for (int column = first; column < last; ++column)
                 packed.weights.push_back(
                     column < packed.columns
-                        ? static_cast<float>(
-                              matrix[static_cast<std::size_t>(k) * bias.size() +
-                                     static_cast<std::size_t>(column)])
+                        ? static_cast<float>(matrix[static_cast<std::size_t>(k) * bias.size() +
+                                                    static_cast<std::size_t>(column)])
                         : 0.0F);
     }
     return packed;

@@ -3,7 +3,7 @@
 // functions may be included below: the linker could keep the copy for the wrong processor.
 #pragma once
 
-#include "engine/twin/cpu_kernels.hpp"
+#include "engine/twin/cpu_kernel_types.hpp"
 
 namespace twinscreen::TWINSCREEN_KERNEL_NAMESPACE {
 namespace {
@@ -44,10 +44,12 @@ template <Activation A>
 inline Vector activated(Vector x)
 {
     const Vector zero = {};
-    if constexpr (A == Activation::relu) return x > zero ? x : zero;
+    if constexpr (A == Activation::relu)
+        return x > zero ? x : zero;
     else if constexpr (A == Activation::elu)
         return x > zero ? x : exponential(x < zero ? x : zero) - 1.0F;
-    else return x;
+    else
+        return x;
 }
 
 /// A tile of Rows x (Vectors * lanes) outputs held in registers.
@@ -96,7 +98,7 @@ void contract_block(const Contraction& c, const float* weights, int first_column
 template <Activation A>
 void contract_as(const Contraction& c)
 {
-    const std::ptrdiff_t depth = std::ptrdiff_t{c.segments} * c.segment_length;
+    const ptrdiff_t depth = ptrdiff_t{c.segments} * c.segment_length;
     const float* weights = c.weights;
     int column = 0;
     for (; column + 2 * lanes <= c.padded_columns; column += 2 * lanes) {
@@ -122,14 +124,13 @@ inline void depthwise_tile(const Depthwise& d, int pixel, int channel)
     Vector sums[Pixels] = {};
     const float* weights = d.weights + channel;
     for (int ky = 0; ky < Kernel; ++ky) {
-        const float* at =
-            d.input_rows[ky] + std::ptrdiff_t{pixel} * Stride * d.channels + channel;
+        const float* at = d.input_rows[ky] + ptrdiff_t{pixel} * Stride * d.channels + channel;
         Vector w[Kernel];
         for (int kx = 0; kx < Kernel; ++kx) w[kx] = load(weights + kx * d.channels);
         weights += Kernel * d.channels;
 #pragma GCC unroll 32
         for (int x = 0; x < (Pixels - 1) * Stride + Kernel; ++x) {
-            const Vector value = load(at + std::ptrdiff_t{x} * d.channels);
+            const Vector value = load(at + ptrdiff_t{x} * d.channels);
 #pragma GCC unroll 32
             for (int p = 0; p < Pixels; ++p)
                 if (x - p * Stride >= 0 && x - p * Stride < Kernel)
@@ -137,7 +138,7 @@ inline void depthwise_tile(const Depthwise& d, int pixel, int channel)
         }
     }
     for (int p = 0; p < Pixels; ++p)
-        store(d.output + std::ptrdiff_t{pixel + p} * d.channels + channel, sums[p]);
+        store(d.output + ptrdiff_t{pixel + p} * d.channels + channel, sums[p]);
 }
 
 template <int Kernel, int Stride>
@@ -154,17 +155,20 @@ void depthwise_as(const Depthwise& d)
 
 void depthwise(const Depthwise& d)
 {
-    if (d.kernel == 7) depthwise_as<7, 1>(d);
-    else if (d.stride == 2) depthwise_as<5, 2>(d);
-    else depthwise_as<5, 1>(d);
+    if (d.kernel == 7)
+        depthwise_as<7, 1>(d);
+    else if (d.stride == 2)
+        depthwise_as<5, 2>(d);
+    else
+        depthwise_as<5, 1>(d);
 }
 
-void add_products(const float* a, const float* b, std::ptrdiff_t rows, int columns, float* sums)
+void add_products(const float* a, const float* b, ptrdiff_t rows, int columns, float* sums)
 {
     for (int column = 0; column < columns; column += lanes) {
         Vector even = load(sums + column);
         Vector odd = {};
-        std::ptrdiff_t row = 0;
+        ptrdiff_t row = 0;
         for (; row + 1 < rows; row += 2) {
             even += load(a + row * columns + column) * load(b + row * columns + column);
             odd += load(a + (row + 1) * columns + column) * load(b + (row + 1) * columns + column);
@@ -183,12 +187,12 @@ inline float sum_of(Vector values)
 
 void sample(const SampledReadout& s)
 {
-    for (std::ptrdiff_t unit = 0; unit < s.units; ++unit) {
+    for (ptrdiff_t unit = 0; unit < s.units; ++unit) {
         const int* pixels = s.pixels + 4 * unit;
         const float* weights = s.weights + 4 * unit;
         const float* features = s.features + unit * s.channels;
         const float* taps[4];
-        for (int t = 0; t < 4; ++t) taps[t] = s.map + std::ptrdiff_t{pixels[t]} * s.channels;
+        for (int t = 0; t < 4; ++t) taps[t] = s.map + ptrdiff_t{pixels[t]} * s.channels;
         Vector sum = {};
         for (int channel = 0; channel < s.channels; channel += lanes) {
             Vector value = {};
@@ -198,15 +202,14 @@ void sample(const SampledReadout& s)
         s.output[unit] = s.bias[unit] + sum_of(sum);
     }
     if (s.activation == Activation::elu) {
-        std::ptrdiff_t unit = 0;
+        ptrdiff_t unit = 0;
         for (; unit + lanes <= s.units; unit += lanes)
-            store(s.output + unit,
-                  activated<Activation::elu>(load(s.output + unit)) + s.offset);
+            store(s.output + unit, activated<Activation::elu>(load(s.output + unit)) + s.offset);
         if (unit < s.units) {
             Vector last = {};
-            for (std::ptrdiff_t i = unit; i < s.units; ++i) last[i - unit] = s.output[i];
+            for (ptrdiff_t i = unit; i < s.units; ++i) last[i - unit] = s.output[i];
             last = activated<Activation::elu>(last) + s.offset;
-            for (std::ptrdiff_t i = unit; i < s.units; ++i) s.output[i] = last[i - unit];
+            for (ptrdiff_t i = unit; i < s.units; ++i) s.output[i] = last[i - unit];
         }
     }
 }

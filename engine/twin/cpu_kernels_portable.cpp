@@ -7,13 +7,8 @@ namespace twinscreen {
 
 extern const CpuKernels portable_kernels;
 const CpuKernels portable_kernels = {
-    "portable",
-    portable::lanes,
-    [] { return true; },
-    portable::contract,
-    portable::depthwise,
-    portable::add_products,
-    portable::sample,
+    "portable",          portable::lanes,        [] { return true; }, portable::contract,
+    portable::depthwise, portable::add_products, portable::sample,
 };
 
 }  // namespace twinscreen

@@ -1,10 +1,11 @@
 #include "engine/twin/gabor_energy.hpp"
 
 #include <cmath>
-#include <fmt/format.h>
 #include <limits>
 #include <numbers>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace twinscreen {
 
@@ -101,8 +102,8 @@ void GaborPopulation::fill_pair(std::size_t pair, double x, double y, double fre
                 static_cast<std::size_t>(i) * static_cast<std::size_t>(parameters_.size) +
                 static_cast<std::size_t>(j);
             const double carrier = 2.0 * pi * frequency * across;
-            envelope[at] = std::exp(-0.5 * (across * across / (sigma * sigma) +
-                                            along * along / (length * length)));
+            envelope[at] = std::exp(
+                -0.5 * (across * across / (sigma * sigma) + along * along / (length * length)));
             grating[at] = std::cos(carrier);
             even[at] = envelope[at] * grating[at];
             odd[at] = envelope[at] * std::sin(carrier);

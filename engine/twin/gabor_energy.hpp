@@ -14,7 +14,7 @@ struct GaborParameters {
     int positions = 5;               ///< receptive-field centres per side of a square grid
     double spacing = 1.0;            ///< between neighbouring centres [deg]
     int orientations = 8;            ///< equally spaced over 180 deg
-    std::vector<double> spatial_frequencies = {1.0, 2.0, 4.0};  ///< [cycles/deg]
+    std::vector<double> spatial_frequencies = {0.5, 1.0, 2.0};  ///< [cycles/deg]
     int phases = 4;          ///< simple cells per pair, equally spaced over 360 deg
     double bandwidth = 1.5;  ///< full width at half amplitude [octaves]
     double aspect = 1.5;     ///< length along the bars over width across them

@@ -12,8 +12,7 @@ namespace twinscreen {
 namespace {
 
 constexpr std::size_t channels = mouse_channels;
-constexpr std::int64_t map_size =
-    std::int64_t{mouse_tap_height} * mouse_tap_width * mouse_channels;
+constexpr std::int64_t map_size = std::int64_t{mouse_tap_height} * mouse_tap_width * mouse_channels;
 
 /// The four neighbours of a position in the map and their bilinear weights; 0 outside.
 struct Sample {
@@ -56,8 +55,10 @@ public:
           bias_(weights_.bias.begin(), weights_.bias.end())
     {
         taps_.push_back(TapId{0});
-        if (weights_.shifted) taps_.push_back(TapId{1});
-        else still_ = samples_at(0.0, 0.0);
+        if (weights_.shifted)
+            taps_.push_back(TapId{1});
+        else
+            still_ = samples_at(0.0, 0.0);
     }
 
     std::int64_t outputs() const noexcept override
@@ -91,8 +92,10 @@ public:
 
     void apply(const Trace& trace, Batch responses, Executor&) override
     {
-        if (responses.type == ElementType::f32) apply_fast(trace, values_of<float>(responses));
-        else apply_exact(trace, values_of<double>(responses));
+        if (responses.type == ElementType::f32)
+            apply_fast(trace, values_of<float>(responses));
+        else
+            apply_exact(trace, values_of<double>(responses));
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -124,8 +127,7 @@ private:
         samples.weights.reserve(4 * bias_.size());
         for (std::size_t unit = 0; unit < bias_.size(); ++unit) {
             const Sample sample = unit_sample(unit, {shift_x, shift_y});
-            samples.pixels.insert(samples.pixels.end(), sample.pixels.begin(),
-                                  sample.pixels.end());
+            samples.pixels.insert(samples.pixels.end(), sample.pixels.begin(), sample.pixels.end());
             for (const double weight : sample.weights)
                 samples.weights.push_back(static_cast<float>(weight));
         }
@@ -208,7 +210,8 @@ private:
             const double slope = (x > 0.0 ? 1.0 : std::exp(x)) * double(cotangents[i]);
             const double* features = &weights_.features[channels * unit];
             for (std::size_t corner = 0; corner < 4; ++corner) {
-                T* pixel = &result[map + static_cast<std::size_t>(sample.pixels[corner]) * channels];
+                T* pixel =
+                    &result[map + static_cast<std::size_t>(sample.pixels[corner]) * channels];
                 for (std::size_t c = 0; c < channels; ++c)
                     pixel[c] += static_cast<T>(slope * sample.weights[corner] * features[c]);
             }

@@ -100,7 +100,8 @@ Twin twin_of(ConfigSection& section, Precision precision)
         }
     }
     if (!section.has("family")) {
-        section.complain("family", "a twin needs 'bundle' (a folder) or 'family' (an analytic twin)",
+        section.complain("family",
+                         "a twin needs 'bundle' (a folder) or 'family' (an analytic twin)",
                          "analytic families: gabor_energy");
         return {};
     }

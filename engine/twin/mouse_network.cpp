@@ -55,8 +55,8 @@ double MouseWeights::macs() const
     constexpr double pixels = double(mouse_tap_height) * mouse_tap_width;
     double sum = static_cast<double>(first.size());
     for (const Block& block : blocks)
-        sum += static_cast<double>(block.before.size() + block.depthwise.size() +
-                                   block.after.size());
+        sum +=
+            static_cast<double>(block.before.size() + block.depthwise.size() + block.after.size());
     return pixels * sum;
 }
 
@@ -64,8 +64,8 @@ std::size_t MouseWeights::count() const
 {
     std::size_t sum = first.size() + first_bias.size() + behaviour.size();
     for (const Block& block : blocks)
-        sum += block.before.size() + block.depthwise.size() + block.after.size() +
-               block.bias.size();
+        sum +=
+            block.before.size() + block.depthwise.size() + block.after.size() + block.bias.size();
     return sum;
 }
 
@@ -235,9 +235,8 @@ void MouseInference::run(const float* images, const float* behaviour, std::ptrdi
         buffers.bias = first_.bias;
         for (std::size_t plane = 0; plane < planes; ++plane)
             for (std::size_t c = 0; c < channels; ++c)
-                buffers.bias[c] +=
-                    behaviour[static_cast<std::size_t>(i) * planes + plane] *
-                    behaviour_[plane * channels + c];
+                buffers.bias[c] += behaviour[static_cast<std::size_t>(i) * planes + plane] *
+                                   behaviour_[plane * channels + c];
         float* map = taps + i * tap;
         first_layer(images + i * pixels, buffers.bias.data(), map);
         for (const Block& block : blocks_) block_in_place(block, buffers, map);

@@ -9,7 +9,7 @@
 
 namespace twinscreen {
 
-constexpr int mouse_height = 36;      // of the input [pixels]
+constexpr int mouse_height = 36;  // of the input [pixels]
 constexpr int mouse_width = 64;
 constexpr int mouse_tap_height = 28;  // of the core's output
 constexpr int mouse_tap_width = 56;
@@ -50,8 +50,7 @@ PupilShifter read_shifter(const WeightReader& reader);
 /// 32-bit inference, one image after the other; bits do not depend on the batch.
 class MouseInference {
 public:
-    explicit MouseInference(const MouseWeights& weights,
-                            const CpuKernels& kernels = cpu_kernels());
+    explicit MouseInference(const MouseWeights& weights, const CpuKernels& kernels = cpu_kernels());
 
     /// images     [count, 36, 64]
     /// behaviour  [count, behaviour channels], null where the network has none

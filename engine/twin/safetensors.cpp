@@ -1,19 +1,19 @@
 #include "engine/twin/safetensors.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "engine/base/error.hpp"
 
@@ -123,13 +123,12 @@ void require_exact_cover(const std::string& file,
     std::vector<std::pair<const std::string*, std::span<const std::byte>>> parts;
     for (const auto& [name, view] : tensors)
         if (!view.bytes.empty()) parts.emplace_back(&name, view.bytes);
-    std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) {
-        return a.second.data() < b.second.data();
-    });
+    std::sort(parts.begin(), parts.end(),
+              [](const auto& a, const auto& b) { return a.second.data() < b.second.data(); });
     const std::byte* reached = data.data();
     for (const auto& [name, bytes] : parts) {
-        TWINSCREEN_REQUIRE(bytes.data() >= reached, data,
-                           "{}: tensor '{}' overlaps another tensor", file, *name);
+        TWINSCREEN_REQUIRE(bytes.data() >= reached, data, "{}: tensor '{}' overlaps another tensor",
+                           file, *name);
         TWINSCREEN_REQUIRE(bytes.data() == reached, data,
                            "{}: {} bytes before tensor '{}' belong to no tensor", file,
                            bytes.data() - reached, *name);
@@ -219,7 +218,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
             }
             continue;
         }
-        tensors_.emplace(key, parse_tensor(fmt::format("{}: tensor '{}'", name, key), entry, data_));
+        tensors_.emplace(key,
+                         parse_tensor(fmt::format("{}: tensor '{}'", name, key), entry, data_));
     }
     require_exact_cover(name, tensors_, data_);
 }

@@ -1,9 +1,9 @@
-#include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include "engine/base/digest.hpp"
 #include "engine/twin/backbone_cache.hpp"
@@ -121,8 +121,10 @@ public:
 
     void apply(const Trace& trace, Batch responses, Executor&) override
     {
-        if (responses.type == ElementType::f32) apply_typed<float>(trace, responses);
-        else apply_typed<double>(trace, responses);
+        if (responses.type == ElementType::f32)
+            apply_typed<float>(trace, responses);
+        else
+            apply_typed<double>(trace, responses);
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -137,8 +139,8 @@ public:
 private:
     template <class T>
     struct Drive {
-        T value;      // energy or half-square
-        T d_even;     // derivatives by the two filter responses
+        T value;   // energy or half-square
+        T d_even;  // derivatives by the two filter responses
         T d_odd;
     };
 
@@ -251,18 +253,20 @@ GaborParameters read_parameters(ConfigSection& section)
     p.spacing = section.get_or("spacing", p.spacing, "deg", above(0.0));
     p.orientations = integer("orientations", p.orientations, "", 1, 180);
     p.phases = integer("phases", p.phases, "", 0, 360);
-    const double nyquist = 0.5 / p.degrees_per_pixel;
+    p.bandwidth = section.get_or("bandwidth", p.bandwidth, "octaves", in_range(0.1, 4.0));
+    // Above, the upper half of a filter's band would alias into frequencies it should not see.
+    const double highest = 0.5 / p.degrees_per_pixel / std::exp2(p.bandwidth / 2.0);
     p.spatial_frequencies = section.get_or(
         "spatial_frequencies", p.spatial_frequencies, "cycles/deg",
         Rule<std::vector<double>>{
             [=](const std::vector<double>& values) {
                 return !values.empty() && std::all_of(values.begin(), values.end(), [=](double f) {
-                    return f > 0.0 && f < nyquist;
+                    return f > 0.0 && f < highest;
                 });
             },
-            fmt::format("above 0 and below the Nyquist frequency of the canvas, {:g} cycles/deg",
-                        nyquist)});
-    p.bandwidth = section.get_or("bandwidth", p.bandwidth, "octaves", in_range(0.1, 4.0));
+            fmt::format("above 0 and below {:.3g} cycles/deg, where half of the bandwidth reaches "
+                        "the Nyquist frequency of the canvas",
+                        highest)});
     p.aspect = section.get_or("aspect", p.aspect, "", in_range(0.2, 10.0));
     p.normalisation = section.get_or("normalisation", p.normalisation);
     p.semi_saturation =
@@ -304,11 +308,10 @@ Table facts_of(const GaborParameters& p)
          std::vector<std::string>{"size", "degrees_per_pixel", "background", "luminance_range",
                                   "normalisation of pixels", "fit", "filter", "frame_rate"}},
         {"value", "",
-         std::vector<std::string>{fmt::format("{0} x {0}", p.size),
-                                  fmt::format("{:g}", p.degrees_per_pixel),
-                                  fmt::format("{:g}", p.background), "0..255",
-                                  "(grey - background) / background", "cover", "pil_bilinear",
-                                  "none"}},
+         std::vector<std::string>{
+             fmt::format("{0} x {0}", p.size), fmt::format("{:g}", p.degrees_per_pixel),
+             fmt::format("{:g}", p.background), "0..255", "(grey - background) / background",
+             "cover", "pil_bilinear", "none"}},
         {"source", "",
          std::vector<std::string>{"campaign", "campaign", "campaign", "assumed", "definition",
                                   "assumed", "assumed", "static model"}},

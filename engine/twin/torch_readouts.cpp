@@ -1,11 +1,11 @@
 #include "engine/twin/torch_readouts.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-
-#include <algorithm>
-#include <map>
 
 #include "engine/twin/cpu_kernels.hpp"
 #include "engine/twin/torch_tools.hpp"
@@ -35,7 +35,8 @@ std::vector<double> chosen_rows(std::span<const UnitId> units, const std::vector
 {
     std::vector<double> chosen;
     for (const UnitId unit : units)
-        for (std::size_t i = 0; i < width; ++i) chosen.push_back(rows.at(index_of(unit) * width + i));
+        for (std::size_t i = 0; i < width; ++i)
+            chosen.push_back(rows.at(index_of(unit) * width + i));
     return chosen;
 }
 
@@ -52,7 +53,10 @@ public:
     {
     }
 
-    std::int64_t outputs() const noexcept override { return static_cast<std::int64_t>(bias_.size()); }
+    std::int64_t outputs() const noexcept override
+    {
+        return static_cast<std::int64_t>(bias_.size());
+    }
     std::span<const TapId> taps() const noexcept override { return first_tap; }
     std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
     {
@@ -228,8 +232,10 @@ public:
     void apply(const Trace& trace, Batch responses, Executor&) override
     {
         const ConstBatch tap = trace.tap(first_tap[0]);
-        if (precision_ == Precision::f32) apply_fast(tap, values_of<float>(responses));
-        else apply_exact(tap, responses);
+        if (precision_ == Precision::f32)
+            apply_fast(tap, values_of<float>(responses));
+        else
+            apply_exact(tap, responses);
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -319,9 +325,8 @@ private:
         const at::Tensor bias = tensor_of(weights_.mixing_bias, {outputs()}, precision_);
         const at::Tensor mixed =
             at::mm(tensor_view(tap).view({rows * pixels_, channels_}), mixing_) + bias;
-        tensor_view(responses)
-            .copy_((mixed.view({rows, pixels_, outputs()}) * pool_).sum(1) +
-                   tensor_of(weights_.bias, {outputs()}, precision_));
+        tensor_view(responses).copy_((mixed.view({rows, pixels_, outputs()}) * pool_).sum(1) +
+                                     tensor_of(weights_.bias, {outputs()}, precision_));
     }
 
     MixingPool weights_;

@@ -1,10 +1,10 @@
+#include <algorithm>
+#include <mutex>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
-#include <algorithm>
-#include <mutex>
 
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
@@ -43,9 +43,9 @@ struct MouseGraph {
         };
         first = tensor_of(weights.first, {9, 9, 1, n}, precision).permute({3, 2, 0, 1});
         first_bias = tensor_of(weights.first_bias, {n}, precision);
-        behaviour = tensor_of(weights.behaviour,
-                              {static_cast<std::int64_t>(weights.behaviour.size()) / n, n},
-                              precision);
+        behaviour =
+            tensor_of(weights.behaviour,
+                      {static_cast<std::int64_t>(weights.behaviour.size()) / n, n}, precision);
         for (const MouseWeights::Block& block : weights.blocks)
             blocks.push_back(
                 {matrix(block.before),
@@ -110,7 +110,8 @@ public:
         if (wants(core_tap)) {
             if (request.keep_for_gradient || precision_ == Precision::f64)
                 taps[0] = graph_core(request, pull_back);
-            else taps[0] = fast_core(request);
+            else
+                taps[0] = fast_core(request);
         }
         return std::make_unique<StoredTrace>(std::move(taps), std::move(pull_back));
     }
@@ -175,9 +176,8 @@ private:
 
     OwnedBatch graph_core(const ForwardRequest& request, StoredTrace::PullBack& pull_back)
     {
-        std::call_once(graph_made_, [this] {
-            graph_ = std::make_unique<MouseGraph>(weights_, precision_);
-        });
+        std::call_once(graph_made_,
+                       [this] { graph_ = std::make_unique<MouseGraph>(weights_, precision_); });
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
@@ -242,7 +242,8 @@ void require_mouse_shapes(const BundleDescription& bundle)
 {
     const Shape input{1, mouse_height, mouse_width};
     TWINSCREEN_REQUIRE(bundle.transform.row_shape() == input && !bundle.transform.channels_last,
-                       data, "bundle '{}': a sensorium twin takes grey images {}, twin.toml "
+                       data,
+                       "bundle '{}': a sensorium twin takes grey images {}, twin.toml "
                        "declares {}",
                        bundle.spec.name, input.text(), bundle.transform.row_shape().text());
     TWINSCREEN_REQUIRE(bundle.networks.size() == 1, data,
@@ -250,11 +251,11 @@ void require_mouse_shapes(const BundleDescription& bundle)
                        bundle.networks.size());
     const NetworkEntry& entry = bundle.networks[0];
     const Shape tap{mouse_tap_height, mouse_tap_width, mouse_channels};
-    TWINSCREEN_REQUIRE(entry.readout == "gaussian" && entry.tap_row == tap && entry.prefix.empty(),
-                       data, "bundle '{}': a sensorium network has readout 'gaussian', prefix '' "
-                       "and tap {}, twin.toml declares '{}', '{}' and {}",
-                       bundle.spec.name, tap.text(), entry.readout, entry.prefix,
-                       entry.tap_row.text());
+    TWINSCREEN_REQUIRE(
+        entry.readout == "gaussian" && entry.tap_row == tap && entry.prefix.empty(), data,
+        "bundle '{}': a sensorium network has readout 'gaussian', prefix '' "
+        "and tap {}, twin.toml declares '{}', '{}' and {}",
+        bundle.spec.name, tap.text(), entry.readout, entry.prefix, entry.tap_row.text());
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
+#include <mutex>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
-
-#include <mutex>
 
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
@@ -41,7 +41,8 @@ struct V4Graph {
                 {tensor_of(layer.depthwise, {5, 5, channels, 1}, precision).permute({2, 3, 0, 1}),
                  tensor_of(layer.pointwise, {1, 1, channels, outputs}, precision)
                      .permute({3, 2, 0, 1}),
-                 tensor_of(layer.bias, {outputs}, precision), {layer.stride, layer.stride}});
+                 tensor_of(layer.bias, {outputs}, precision),
+                 {layer.stride, layer.stride}});
             channels = outputs;
         }
     }
@@ -49,8 +50,8 @@ struct V4Graph {
     /// images [rows, 112, 112, 3] -> [rows, 28, 28, channels]
     at::Tensor run(const at::Tensor& images) const
     {
-        at::Tensor x = at::relu(
-            at::conv2d(images.permute({0, 3, 1, 2}), first, first_bias, {1, 1}, {2, 2}));
+        at::Tensor x =
+            at::relu(at::conv2d(images.permute({0, 3, 1, 2}), first, first_bias, {1, 1}, {2, 2}));
         for (const Layer& layer : layers) {
             // TensorFlow SAME: of the padding of an even side, the smaller half comes first.
             const std::int64_t before = layer.strides[0] == 2 ? 1 : 2;
@@ -108,9 +109,8 @@ public:
 private:
     std::unique_ptr<Trace> graph_trace(const ForwardRequest& request)
     {
-        std::call_once(graph_made_, [this] {
-            graph_ = std::make_unique<V4Graph>(weights_, precision_);
-        });
+        std::call_once(graph_made_,
+                       [this] { graph_ = std::make_unique<V4Graph>(weights_, precision_); });
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         std::vector<OwnedBatch> taps;
@@ -152,8 +152,8 @@ std::unique_ptr<Readout> read_readout(const NetworkEntry& entry, const WeightRea
         std::vector<double> rows(kernel.values.size());
         const auto width = static_cast<std::size_t>(entry.tap_row.count());
         for (std::size_t i = 0; i < kernel.values.size(); ++i)
-            rows[i % static_cast<std::size_t>(units) * width + i / static_cast<std::size_t>(units)] =
-                kernel.values[i];
+            rows[i % static_cast<std::size_t>(units) * width +
+                 i / static_cast<std::size_t>(units)] = kernel.values[i];
         return dense_readout(rows, weights.read(entry.prefix + "readout.bias", {units}).values,
                              entry.tap_row, precision);
     }
@@ -192,7 +192,8 @@ void require_v4_shapes(const BundleDescription& bundle, const NetworkEntry& entr
     const InputTransform& transform = bundle.transform;
     TWINSCREEN_REQUIRE(transform.channels == 3 && transform.height == v4_side &&
                            transform.width == v4_side && transform.channels_last,
-                       data, "bundle '{}': a v4_compact twin takes {} channels-last images, "
+                       data,
+                       "bundle '{}': a v4_compact twin takes {} channels-last images, "
                        "twin.toml declares {}",
                        bundle.spec.name, Shape({v4_side, v4_side, 3}).text(),
                        transform.row_shape().text());

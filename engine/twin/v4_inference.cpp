@@ -44,8 +44,8 @@ public:
         image_.assign(padded_side * padded_side * 3, 0.0F);
         std::size_t widest = 0;
         for (const Layer& layer : network.layers_) {
-            const auto row = static_cast<std::size_t>((layer.in_side + 2 * margin) *
-                                                      layer.in_padded);
+            const auto row =
+                static_cast<std::size_t>((layer.in_side + 2 * margin) * layer.in_padded);
             rings_.emplace_back(row * kernel, 0.0F);
             widest = std::max(widest, row);
         }
@@ -74,16 +74,17 @@ private:
     {
         const Layer& reader = network_.layers_[number];
         const int pixels = reader.in_side + 2 * margin;
-        return rings_[number].data() +
-               std::ptrdiff_t{y % kernel} * pixels * reader.in_padded;
+        return rings_[number].data() + std::ptrdiff_t{y % kernel} * pixels * reader.in_padded;
     }
 
     /// Computes the rows of a layer up to and including `last`.
     void produce(std::size_t number, int last)
     {
         for (; produced_[number] <= last; ++produced_[number])
-            if (number == 0) first_row(produced_[0]);
-            else separable_row(number, produced_[number]);
+            if (number == 0)
+                first_row(produced_[0]);
+            else
+                separable_row(number, produced_[number]);
     }
 
     void first_row(int y)

@@ -44,8 +44,7 @@ void scale_columns(std::vector<double>& matrix, const std::vector<double>& scale
 V4Weights read_v4_network(const WeightReader& reader, const std::string& prefix, double epsilon)
 {
     V4Weights network;
-    const FoldedNorm norm =
-        read_norm(reader, prefix + "layer0.", prefix + "layer0.conv", epsilon);
+    const FoldedNorm norm = read_norm(reader, prefix + "layer0.", prefix + "layer0.conv", epsilon);
     auto channels = static_cast<std::int64_t>(norm.bias.size());
     network.first = reader.read(prefix + "layer0.conv.kernel", {5, 5, 3, channels}).values;
     scale_columns(network.first, norm.scale);

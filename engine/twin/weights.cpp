@@ -61,8 +61,8 @@ Weights WeightReader::read(const std::string& tensor,
         for (const auto& [name, view] : file_.tensors()) names.push_back(name);
         const auto nearest = nearest_word(tensor, names);
         throw Error(Error::Kind::data,
-                    fmt::format("bundle '{}': tensor '{}' is missing ({} holds {} tensors)", bundle_,
-                                tensor, file_.path().filename().string(), names.size()),
+                    fmt::format("bundle '{}': tensor '{}' is missing ({} holds {} tensors)",
+                                bundle_, tensor, file_.path().filename().string(), names.size()),
                     nearest ? fmt::format("nearest name: '{}'", *nearest) : std::string());
     }
     const TensorView& view = found->second;
@@ -75,9 +75,10 @@ Weights WeightReader::read(const std::string& tensor,
     Weights weights{view.shape, view.type == ElementType::f32 ? widened<float>(view.bytes)
                                                               : widened<double>(view.bytes)};
     for (std::size_t i = 0; i < weights.values.size(); ++i)
-        TWINSCREEN_REQUIRE(std::isfinite(weights.values[i]), data,
-                           "bundle '{}': tensor '{}' holds {} at element {}, expected finite values",
-                           bundle_, tensor, weights.values[i], i);
+        TWINSCREEN_REQUIRE(
+            std::isfinite(weights.values[i]), data,
+            "bundle '{}': tensor '{}' holds {} at element {}, expected finite values", bundle_,
+            tensor, weights.values[i], i);
     return weights;
 }
 

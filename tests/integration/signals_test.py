@@ -10,14 +10,14 @@ from harness import RESUMABLE, Workplace, content_hash, run, start
 
 PROMISE_S = 10.0
 
-# Far more work than is done before a signal comes; the comparison uses a small cut of it.
+# Far more work than is done before a signal comes.
 CAMPAIGN = """
 seed = 5
 [[twins]]
 family = "gabor_energy"
 positions = 2
 [[stimuli]]
-count = 12000
+count = 8000
 [stimuli.pink_noise]
 [screen]
 measures = ["units", "moments"]

@@ -1,8 +1,8 @@
 #include "engine/twin/bundle.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdlib>
+
+#include <gtest/gtest.h>
 
 #include "engine/config/section.hpp"
 #include "tests/unit/twin_support.hpp"
@@ -112,8 +112,8 @@ TEST_F(Bundle, AUnitTableOfAnotherLengthIsRefused)
 {
     replace_in("units.csv", "190923/32,WE,V4,190923,32,nan,nan,nan,nan\n", "");
 
-    EXPECT_TRUE(contains(load_error(),
-                         "lists 32 units, the networks of bundle 'v4_190923' have 33"));
+    EXPECT_TRUE(
+        contains(load_error(), "lists 32 units, the networks of bundle 'v4_190923' have 33"));
 }
 
 TEST_F(Bundle, AUnitTableWithoutAColumnIsRefused)
@@ -165,8 +165,8 @@ TEST_F(Bundle, UnknownDegreesPerPixelMayBeGiven)
     const Twin twin = made("bundle = \"v4\"\ndegrees_per_pixel = 0.05\n");
 
     EXPECT_DOUBLE_EQ(twin.parts[0].backbone->input().degrees_per_pixel, 0.05);
-    EXPECT_TRUE(contains(made_error("bundle = \"v4\"\ndegrees_per_pixel = 0.0\n"),
-                         "degrees_per_pixel"));
+    EXPECT_TRUE(
+        contains(made_error("bundle = \"v4\"\ndegrees_per_pixel = 0.0\n"), "degrees_per_pixel"));
 }
 
 TEST_F(Bundle, StatedDegreesPerPixelMayNotBeOverridden)

@@ -1,8 +1,8 @@
 #include "engine/twin/cpu_kernels.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+
+#include <gtest/gtest.h>
 
 namespace twinscreen {
 namespace {
@@ -37,8 +37,8 @@ TEST_P(CpuKernelsTest, ContractionEqualsANaiveConvolution)
     const auto input = drawn(3 * segment + rows * row_stride + length, 1);
     const auto weights = drawn(segments * length * columns, 2);
     const auto bias = drawn(columns, 3);
-    const PackedMatrix packed = packed_for(kernels, {weights.begin(), weights.end()},
-                                           {bias.begin(), bias.end()});
+    const PackedMatrix packed =
+        packed_for(kernels, {weights.begin(), weights.end()}, {bias.begin(), bias.end()});
     for (const Activation activation : {Activation::none, Activation::relu, Activation::elu}) {
         std::vector<float> output(static_cast<std::size_t>(rows * packed.padded_columns), -1.0F);
         Contraction c;
@@ -117,7 +117,7 @@ TEST_P(CpuKernelsTest, SamplesEqualANaiveReadout)
     std::vector<int> where;
     for (int i = 0; i < units * 4; ++i) where.push_back(i * 7 % pixels);
     std::vector<float> output(units);
-    SampledReadout s{map.data(),  channels,      where.data(), weights.data(), features.data(),
+    SampledReadout s{map.data(),  channels,      where.data(), weights.data(),  features.data(),
                      bias.data(), output.data(), units,        Activation::elu, 1.0F};
 
     kernels.sample(s);

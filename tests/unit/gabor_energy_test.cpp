@@ -1,8 +1,8 @@
 #include "engine/twin/gabor_energy.hpp"
 
-#include <gtest/gtest.h>
-
 #include <numbers>
+
+#include <gtest/gtest.h>
 
 #include "engine/config/section.hpp"
 #include "tests/unit/twin_support.hpp"
@@ -61,7 +61,7 @@ TEST(GaborEnergy, DefaultsGiveAPopulationOfV1Cells)
 
     EXPECT_EQ(twin.units.rows(), 25U * 3 * 8 * 5);
     EXPECT_EQ(twin.units.text("area", 0), "V1");
-    EXPECT_EQ(twin.units.text("id", 1), "p00/sf1/ori0/ph0");
+    EXPECT_EQ(twin.units.text("id", 1), "p00/sf0.5/ori0/ph0");
     EXPECT_EQ(twin.units.find("orientation")->unit, "deg");
     EXPECT_EQ(twin.spec.response_unit, "spikes/s");
     EXPECT_DOUBLE_EQ(twin.parts[0].backbone->input().degrees_per_pixel, 0.1);
@@ -117,8 +117,7 @@ TEST(GaborEnergy, ResponsesEqualANaiveEvaluation)
         const auto& cell = population.cells()[i];
         const double even = linear[2 * cell.pair];
         const double odd = linear[2 * cell.pair + 1];
-        const double half =
-            std::max(0.0, even * std::cos(cell.phase) + odd * std::sin(cell.phase));
+        const double half = std::max(0.0, even * std::cos(cell.phase) + odd * std::sin(cell.phase));
         const double drive = cell.complex ? even * even + odd * odd : half * half;
         EXPECT_NEAR(found[i], parameters.max_rate * drive / pool, 1e-4);
     }
@@ -163,8 +162,8 @@ TEST(GaborEnergy, CellsPreferTheirOwnOrientationAndFrequency)
     Twin twin = gabor(one_place);
     const std::size_t unit = unit_at(twin, "complex", 45.0, 2.0);
     const auto answer = [&](double frequency, double orientation) {
-        return respond<float>(twin, grating(48, 0.1, frequency, orientation * pi / 180, 0.0, 0.5))
-            [unit];
+        return respond<float>(twin,
+                              grating(48, 0.1, frequency, orientation * pi / 180, 0.0, 0.5))[unit];
     };
 
     const double preferred = answer(2.0, 45.0);
@@ -189,7 +188,7 @@ TEST(GaborEnergy, ComplexCellsIgnorePhaseAndSimpleCellsFollowIt)
     const auto quarter = at_phase(pi / 2);
     const auto three_quarters = at_phase(3 * pi / 2);
 
-    EXPECT_NEAR(quarter[complex] / zero[complex], 1.0, 0.02);
+    EXPECT_NEAR(quarter[complex] / zero[complex], 1.0, 0.03);
     EXPECT_GT(quarter[simple], 20.0);
     EXPECT_LT(zero[simple], 0.01 * quarter[simple]);
     EXPECT_EQ(three_quarters[simple], 0.0);
@@ -230,7 +229,7 @@ TEST(GaborEnergy, KeptUnitsStillFeelTheWholePool)
     const auto found = respond<float>(some, image);
 
     ASSERT_EQ(found.size(), 3U);
-    EXPECT_EQ(found[1], expected[unit_at(all, "complex", 45.0, 2.0)]);
+    EXPECT_EQ(found[2], expected[unit_at(all, "complex", 45.0, 2.0)]);
     EXPECT_EQ(some.parts[0].backbone, all.parts[0].backbone);
     EXPECT_EQ(all.parts[0].readout->fold({}), nullptr);
 }
@@ -238,9 +237,10 @@ TEST(GaborEnergy, KeptUnitsStillFeelTheWholePool)
 TEST(GaborEnergy, MistakesAreReportedTogether)
 {
     const std::string text = test::error_text(
-        [] { gabor("spatial_frequencies = [1.0, 6.0]\norientations = 0\nbandwith = 1.5\n"); });
+        [] { gabor("spatial_frequencies = [1.0, 4.0]\norientations = 0\nbandwith = 1.5\n"); });
 
-    EXPECT_NE(text.find("below the Nyquist frequency of the canvas, 5 cycles/deg"),
+    EXPECT_NE(text.find("below 2.97 cycles/deg, where half of the bandwidth reaches the "
+                        "Nyquist frequency of the canvas"),
               std::string::npos)
         << text;
     EXPECT_NE(text.find("orientations = 0"), std::string::npos) << text;

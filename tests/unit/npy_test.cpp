@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/stimulus/half.hpp"
+#include "kernels/half.hpp"
 #include "kernels/random.hpp"
 #include "tests/support/support.hpp"
 

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "engine/twin/mouse_network.hpp"
 #include "tests/unit/twin_support.hpp"
@@ -35,9 +35,8 @@ void expect_reference(const std::filesystem::path& bundle, const std::filesystem
 {
     const auto folder = data / "sensorium-mouse-v1-twins/reference";
     const auto input = test::read_npy(folder / "input_12x1x36x64.npy").values;
-    const Covariates covariates =
-        covariates_of(test::read_npy(folder / "behavior_12x3.npy").values,
-                      test::read_npy(folder / "pupil_12x2.npy").values);
+    const Covariates covariates = covariates_of(test::read_npy(folder / "behavior_12x3.npy").values,
+                                                test::read_npy(folder / "pupil_12x2.npy").values);
     const auto expected = test::read_npy(folder / (model + "_rates.npy")).values;
     Twin twin = load_bundle(bundle);
 
@@ -97,12 +96,22 @@ TEST(Sensorium, AnalyticImageGivesTheGoldenRates)
     // computed once with the published Python implementation, behaviour (0.25, 0.5, 0.75), pupil
     // (0.4, -0.3); six printed digits
     const std::vector<Golden> goldens = {
-        {"mouse_cnn", {.217141, .318196, .147789, .064679, .146273, .118952}, .303338, 4.51808, 4940},
-        {"mouse_cnn_behavior", {.309820, .069778, .171988, .941175, .177059, .082564}, .247497,
-         3.12603, 7175},
+        {"mouse_cnn",
+         {.217141, .318196, .147789, .064679, .146273, .118952},
+         .303338,
+         4.51808,
+         4940},
+        {"mouse_cnn_behavior",
+         {.309820, .069778, .171988, .941175, .177059, .082564},
+         .247497,
+         3.12603,
+         7175},
         {"mouse_ln", {.396183, .356676, .261250, .238256, .448811, .125915}, .359708, 2.2867, 7089},
-        {"mouse_ln_behavior", {1.53775, .043592, .521923, .285777, .329424, .453483}, .337223,
-         2.16215, 5780},
+        {"mouse_ln_behavior",
+         {1.53775, .043592, .521923, .285777, .329424, .453483},
+         .337223,
+         2.16215,
+         5780},
     };
     const Covariates covariates = covariates_of({0.25, 0.5, 0.75}, {0.4, -0.3});
     for (const Golden& golden : goldens) {

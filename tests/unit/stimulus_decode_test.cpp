@@ -203,6 +203,28 @@ TEST(Decode, OfChangedBytesGivesAPictureOrAnErrorButNeverCrashes)
     EXPECT_GT(refused, 2000);
 }
 
+TEST(Decode, OfAJpegDoesNotDependOnTheImagesBefore)
+{
+    const std::string good = jpeg_of(picture_of(16, 16, 3), TJSAMP_420);
+    const std::vector<int> wanted = values_in(decode(good));
+    // Without its quantisation tables an image must not be decoded with those of another.
+    std::string without = good;
+    for (std::size_t at = without.find("\xFF\xDB"); at != std::string::npos;
+         at = without.find("\xFF\xDB"))
+        without.erase(at, 2 + 256U * static_cast<unsigned char>(without[at + 2]) +
+                              static_cast<unsigned char>(without[at + 3]));
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        std::string bad = good;
+        bad[at] = '\xFF';
+        try {
+            decode(bad);
+        } catch (const Error&) {
+            EXPECT_EQ(values_in(decode(good)), wanted) << at;
+        }
+    }
+    EXPECT_NE(test::error_text([&] { decode(without); }).find("the JPEG"), std::string::npos);
+}
+
 TEST(Decode, RefusesHugeSizesWithoutAskingForTheMemory)
 {
     std::string png = png_of(picture_of(2, 2, 1));

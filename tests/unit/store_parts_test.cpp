@@ -10,7 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/store/child_process.hpp"
+#include "engine/base/child_process.hpp"
 #include "engine/store/folder_lock.hpp"
 #include "engine/store/writer_thread.hpp"
 #include "tests/support/support.hpp"

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/digest.hpp"
-#include "engine/store/child_process.hpp"
+#include "engine/base/child_process.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "engine/device/executor.hpp"
 #include "engine/twin/bundle.hpp"
@@ -37,10 +37,10 @@ inline std::filesystem::path converter_folder()
 inline int convert(const std::string& script, const std::filesystem::path& data,
                    const std::filesystem::path& out, const std::string& more = {})
 {
-    const std::string command = fmt::format(
-        "PYTHONDONTWRITEBYTECODE=1 '{}' '{}' '{}' '{}' {} > '{}.log' 2>&1",
-        converter_python()->string(), (converter_folder() / script).string(), data.string(),
-        out.string(), more, out.string());
+    const std::string command =
+        fmt::format("PYTHONDONTWRITEBYTECODE=1 '{}' '{}' '{}' '{}' {} > '{}.log' 2>&1",
+                    converter_python()->string(), (converter_folder() / script).string(),
+                    data.string(), out.string(), more, out.string());
     const int status = std::system(command.c_str());
     if (status != 0) ADD_FAILURE() << command << "\n" << read_text(out.string() + ".log");
     return status;
@@ -60,7 +60,8 @@ template <class T>
 OwnedBatch batch_from(const std::vector<double>& values, const Shape& shape)
 {
     OwnedBatch batch(element_type_of<T>(), shape);
-    for (std::size_t i = 0; i < values.size(); ++i) batch.values<T>()[i] = static_cast<T>(values[i]);
+    for (std::size_t i = 0; i < values.size(); ++i)
+        batch.values<T>()[i] = static_cast<T>(values[i]);
     return batch;
 }
 
@@ -103,8 +104,8 @@ std::vector<double> stimulus_gradient(TwinPart& part, const std::vector<double>&
     const auto count = static_cast<std::int64_t>(rows.size()) / row_shape.count();
     const OwnedBatch stimuli = batch_from<T>(rows, row_shape.with_rows(count));
     const OwnedBatch given = batch_from<T>(cotangents, Shape{count, part.readout->outputs()});
-    const auto trace = part.backbone->forward(
-        {stimuli.view(), covariates, part.readout->taps(), true}, *executor);
+    const auto trace =
+        part.backbone->forward({stimuli.view(), covariates, part.readout->taps(), true}, *executor);
     const auto at_taps = part.readout->pull_back(*trace, given.view(), *executor);
     const OwnedBatch gradient = trace->pull_back(at_taps, *executor);
     EXPECT_EQ(gradient.shape().text(), stimuli.shape().text());
@@ -164,10 +165,10 @@ inline double relative_error(const std::vector<double>& a, const std::vector<dou
 }  // namespace twinscreen::test
 
 /// Converts the named published folder once per test program into `bundles`, or skips aloud.
-#define TWINSCREEN_BUNDLES_OR_SKIP(bundles, script, folder)                                \
-    TWINSCREEN_DATA_OR_SKIP(bundles##_data);                                               \
-    if (!::twinscreen::test::converter_python()) {                                         \
-        GTEST_SKIP() << "no Python for the converters: set TWINSCREEN_PYTHON";             \
-    }                                                                                      \
-    const std::filesystem::path bundles =                                                  \
+#define TWINSCREEN_BUNDLES_OR_SKIP(bundles, script, folder)                    \
+    TWINSCREEN_DATA_OR_SKIP(bundles##_data);                                   \
+    if (!::twinscreen::test::converter_python()) {                             \
+        GTEST_SKIP() << "no Python for the converters: set TWINSCREEN_PYTHON"; \
+    }                                                                          \
+    const std::filesystem::path bundles =                                      \
         ::twinscreen::test::converted_once(script, bundles##_data / folder)

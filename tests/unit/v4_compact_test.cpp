@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
-
 #include <numeric>
+
+#include <gtest/gtest.h>
 
 #include "engine/twin/v4_network.hpp"
 #include "tests/unit/twin_support.hpp"
@@ -16,14 +16,13 @@ using test::respond;
     TWINSCREEN_BUNDLES_OR_SKIP(bundles, "convert_v4_compact.py", "v4-compact-models")
 
 /// The decoded held-out images with the twin's mean subtracted: prepared rows.
-std::vector<double> prepared(const Twin& twin, const std::filesystem::path& data,
-                             std::size_t count)
+std::vector<double> prepared(const Twin& twin, const std::filesystem::path& data, std::size_t count)
 {
-    auto images = test::read_npy(data / "v4-compact-models/reference/images_190923_600to663_u8.npy");
+    auto images =
+        test::read_npy(data / "v4-compact-models/reference/images_190923_600to663_u8.npy");
     images.values.resize(count * 112 * 112 * 3);
     const auto& mean = twin.parts[0].backbone->input().mean;
-    for (std::size_t i = 0; i < images.values.size(); ++i)
-        images.values[i] -= double(mean[i % 3]);
+    for (std::size_t i = 0; i < images.values.size(); ++i) images.values[i] -= double(mean[i % 3]);
     return images.values;
 }
 

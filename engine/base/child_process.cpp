@@ -1,5 +1,6 @@
-#include "engine/store/child_process.hpp"
+#include "engine/base/child_process.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -12,8 +13,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "engine/base/error.hpp"
 
 namespace twinscreen {
 
@@ -68,16 +67,26 @@ std::string answer_of(const std::function<std::string()>& work)
     _exit(0);
 }
 
-/// Everything the child writes, or what was missing when the time was over.
-bool read_all(int descriptor, std::chrono::steady_clock::time_point end, std::string& bytes)
+using Clock = std::chrono::steady_clock;
+constexpr Clock::time_point without_end = Clock::time_point::max();
+
+/// Time until `end` for poll [ms]; -1, which waits for ever, without an end.
+int patience_ms(Clock::time_point end)
+{
+    if (end == without_end) return -1;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now()).count();
+    return static_cast<int>(std::max<std::int64_t>(left, 0));
+}
+
+/// Everything the child writes; false if `end` came first.
+bool read_all(int descriptor, Clock::time_point end, std::string& bytes)
 {
     std::array<char, 65536> piece;
     while (true) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            end - std::chrono::steady_clock::now());
-        if (left.count() <= 0) return false;
+        const int patience = patience_ms(end);
+        if (patience == 0) return false;
         pollfd wanted{descriptor, POLLIN, 0};
-        const int ready = poll(&wanted, 1, static_cast<int>(left.count()));
+        const int ready = poll(&wanted, 1, patience);
         if (ready <= 0) continue;
         const ssize_t got = read(descriptor, piece.data(), piece.size());
         if (got < 0 && errno == EINTR) continue;
@@ -86,13 +95,28 @@ bool read_all(int descriptor, std::chrono::steady_clock::time_point end, std::st
     }
 }
 
+/// What a child that did not answer gives: its end is the fault of the file that it read.
+void require_answer(const std::string& subject, bool finished,
+                    std::optional<std::chrono::milliseconds> limit, int status, bool is_empty,
+                    Error::Kind damage)
+{
+    if (!finished)
+        throw Error(damage, fmt::format("{} is damaged (reading it took more than {} s and was "
+                                        "given up)",
+                                        subject, std::chrono::duration<double>(*limit).count()));
+    if (WIFSIGNALED(status) || is_empty)
+        throw Error(damage, fmt::format("{} is damaged (reading it crashed the library: {})", subject,
+                                        WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+                                                            : "no answer"));
+}
+
 }  // namespace
 
-std::string run_in_child(const std::string& subject, std::chrono::milliseconds limit,
-                         const std::function<std::string()>& work)
+std::string run_in_child(const std::string& subject, std::optional<std::chrono::milliseconds> limit,
+                         const std::function<std::string()>& work, Error::Kind damage)
 {
     std::array<int, 2> ends{};
-    TWINSCREEN_REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0, store, "cannot make a pipe ({})",
+    TWINSCREEN_REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0, internal, "cannot make a pipe ({})",
                        std::strerror(errno));
     const pid_t child = fork();
     if (child == 0) be_the_child(ends[1], work);
@@ -100,24 +124,20 @@ std::string run_in_child(const std::string& subject, std::chrono::milliseconds l
     close(ends[1]);
     if (child < 0) {
         close(ends[0]);
-        throw Error(Error::Kind::store, fmt::format("cannot start a process to examine {} ({})",
-                                                    subject, std::strerror(fork_error)));
+        throw Error(Error::Kind::internal, fmt::format("cannot start a process to examine {} ({})",
+                                                       subject, std::strerror(fork_error)));
     }
     std::string bytes;
-    const bool finished = read_all(ends[0], std::chrono::steady_clock::now() + limit, bytes);
+    const Clock::time_point end = limit ? Clock::now() + *limit : without_end;
+    const bool finished = read_all(ends[0], end, bytes);
     close(ends[0]);
     if (!finished) kill(child, SIGKILL);
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    TWINSCREEN_REQUIRE(finished, store,
-                       "{} is damaged (reading its layout took more than {} s and was given up)",
-                       subject, std::chrono::duration<double>(limit).count());
-    TWINSCREEN_REQUIRE(!WIFSIGNALED(status) && !bytes.empty(), store,
-                       "{} is damaged (reading its layout crashed the HDF5 library: {})", subject,
-                       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "no answer");
+    require_answer(subject, finished, limit, status, bytes.empty(), damage);
     if (bytes.front() == answer_good) return bytes.substr(1);
-    TWINSCREEN_REQUIRE(bytes.size() >= 2, store, "{} could not be examined", subject);
+    TWINSCREEN_REQUIRE(bytes.size() >= 2, internal, "{} could not be examined", subject);
     throw Error(static_cast<Error::Kind>(bytes[1]), bytes.substr(2));
 }
 

@@ -1,12 +1,11 @@
 #include "benchmarks/bench_support.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <sched.h>
 
 #include "experiments/experiments.hpp"
 
@@ -85,7 +84,8 @@ void report(const Metric& metric, const nlohmann::ordered_json& facts)
 ScratchFolder::ScratchFolder()
 {
     const char* parent = std::getenv("TMPDIR");
-    std::string name = std::string(parent != nullptr ? parent : "/tmp") + "/twinscreen-bench-XXXXXX";
+    std::string name =
+        std::string(parent != nullptr ? parent : "/tmp") + "/twinscreen-bench-XXXXXX";
     TWINSCREEN_REQUIRE(mkdtemp(name.data()) != nullptr, store,
                        "{}: cannot make this folder. Set TMPDIR to a folder of your own", name);
     path_ = name;

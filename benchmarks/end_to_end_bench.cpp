@@ -2,14 +2,14 @@
 // alone in one thread, then all in turn (serial), then as the engine runs them (overlapped).
 //
 // usage: end_to_end_bench BUNDLES DATA [CASE...]
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-#include <turbojpeg.h>
-
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <future>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <turbojpeg.h>
 
 #include "benchmarks/bench_support.hpp"
 #include "engine/run/runner.hpp"
@@ -57,7 +57,8 @@ Rows copy_of(const Rows& rows)
 /// Gives out the same few batches again and again, so that nothing waits for a reader.
 class ReplayStream final : public InputStream {
 public:
-    ReplayStream(std::vector<InputBatch>& batches, const Plan& plan) : batches_(batches), plan_(plan)
+    ReplayStream(std::vector<InputBatch>& batches, const Plan& plan)
+        : batches_(batches), plan_(plan)
     {
     }
     void start(ItemRange items) { left_ = items; }
@@ -230,7 +231,8 @@ private:
         }
         ReplayStream replay(batches_, plan());
         for (Rows* rows : {&first_rows_, &last_rows_}) {
-            const Shard shard = plan().shard(ShardId{rows == &first_rows_ ? 0 : plan().shards() - 1});
+            const Shard shard =
+                plan().shard(ShardId{rows == &first_rows_ ? 0 : plan().shards() - 1});
             const auto keep = [&](ColumnId column, OwnedBatch values) {
                 rows->emplace_back(column, std::move(values));
             };
@@ -258,10 +260,7 @@ struct Times {
 
     /// What a perfect overlap of one computing thread, one writer and the readers would take: the
     /// slowest stage, or all work spread evenly over all cores.
-    double bound(int cores) const
-    {
-        return std::max({compute, write, feed / cores, cpu / cores});
-    }
+    double bound(int cores) const { return std::max({compute, write, feed / cores, cpu / cores}); }
 };
 
 Times measure(Pipeline& pipeline)
@@ -362,16 +361,18 @@ std::vector<Case> known_cases(const fs::path& bundles, const fs::path& data, con
     const std::string units = "[screen]\nmeasures = [\"units\"]\n";
     std::vector<Case> cases;
     if (fs::is_directory(data / "kodak-images") && fs::is_directory(bundles / "mouse_cnn")) {
-        cases.push_back({"kodak_png_to_mouse_cnn",
-                         twin(bundles / "mouse_cnn") + photographs(data, folder, false, 480) + units});
-        cases.push_back({"kodak_jpeg_to_mouse_cnn",
-                         twin(bundles / "mouse_cnn") + photographs(data, folder, true, 960) + units});
+        cases.push_back(
+            {"kodak_png_to_mouse_cnn",
+             twin(bundles / "mouse_cnn") + photographs(data, folder, false, 480) + units});
+        cases.push_back(
+            {"kodak_jpeg_to_mouse_cnn",
+             twin(bundles / "mouse_cnn") + photographs(data, folder, true, 960) + units});
     }
     const fs::path images = data / "v4-compact-models" / "images_190923.zip";
     if (fs::exists(images) && fs::is_directory(bundles / "v4_shared_25"))
-        cases.push_back({"v4_jpeg_to_v4_shared_25",
-                         twin(bundles / "v4_shared_25") + "[[stimuli]]\nzip = " +
-                             quoted(fs::absolute(images).string()) + "\n" + units});
+        cases.push_back(
+            {"v4_jpeg_to_v4_shared_25", twin(bundles / "v4_shared_25") + "[[stimuli]]\nzip = " +
+                                            quoted(fs::absolute(images).string()) + "\n" + units});
     cases.push_back({"gratings_to_gabor_energy",
                      "[[twins]]\nfamily = \"gabor_energy\"\n"
                      "[[stimuli]]\n[stimuli.gratings]\n"

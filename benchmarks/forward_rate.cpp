@@ -3,10 +3,10 @@
 // own measurement.
 //
 // usage: forward_rate BUNDLE STIMULI [THREADS]
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <filesystem>
+
+#include <fmt/format.h>
 
 #include "benchmarks/bench_support.hpp"
 #include "engine/run/forward_plan.hpp"

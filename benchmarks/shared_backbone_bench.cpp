@@ -2,10 +2,10 @@
 // runs of one subject each. The subjects are halves of the four sessions of a shared V4 model.
 //
 // usage: shared_backbone_bench BUNDLES DATA
+#include <array>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-
-#include <array>
 
 #include "benchmarks/bench_support.hpp"
 #include "engine/run/runner.hpp"
@@ -33,9 +33,8 @@ struct Measures {
     const char* list;
     ForwardWants wants;
 };
-constexpr std::array<Measures, 2> measures{
-    Measures{"area_means", "\"area_mean\"", {false, true}},
-    Measures{"units", "\"units\"", {true, false}}};
+constexpr std::array<Measures, 2> measures{Measures{"area_means", "\"area_mean\"", {false, true}},
+                                           Measures{"units", "\"units\"", {true, false}}};
 
 std::string campaign_text(const fs::path& bundle, const fs::path& images, const Measures& what,
                           std::size_t first, std::size_t count, int stimuli)
@@ -59,7 +58,8 @@ public:
     {
         ReaderSettings settings;
         settings.batch_items = rows;
-        reader_ = make_input_reader(*campaign_.stimuli, plan_.canvases(), plan_.bindings(), settings);
+        reader_ =
+            make_input_reader(*campaign_.stimuli, plan_.canvases(), plan_.bindings(), settings);
         const Shard shard{ShardId{0}, {ItemId{0}, rows}};
         reader_->announce(shard, shard.items);
         batch_ = reader_->open(shard).next();

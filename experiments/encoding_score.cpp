@@ -1,8 +1,8 @@
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
+
+#include <fmt/ranges.h>
 
 #include "experiments/encoding_report.hpp"
 #include "experiments/examples.hpp"
@@ -52,8 +52,7 @@ const std::vector<ScoreColumn> repeat_columns{
     {"split_half", "split-half reliability (Spearman & Brown 1910)", &UnitScore::split_half},
     {"cc_max", "noise ceiling of r (Schoppe et al. 2016)", &UnitScore::cc_max},
     {"cc_norm", "r / cc_max (Schoppe et al. 2016)", &UnitScore::cc_norm},
-    {"fev", "explainable share of the single-trial variance (Cadena et al. 2019)",
-     &UnitScore::fev},
+    {"fev", "explainable share of the single-trial variance (Cadena et al. 2019)", &UnitScore::fev},
     {"feve", "share of the explainable variance that is explained (Cadena et al. 2019)",
      &UnitScore::feve}};
 
@@ -103,7 +102,7 @@ public:
             const auto count = static_cast<std::int64_t>(batch->items.count);
             if (has_twins_)
                 tools.forward.run(*batch, rows_of(predicted.view(), at, count), Batch{},
-                                   tools.executor);
+                                  tools.executor);
             std::ranges::copy(batch->luminance, luminance.values<double>().begin() + at);
             at += count;
         }
@@ -129,16 +128,18 @@ public:
                                     const std::filesystem::path&) override
     {
         if (scores_.empty()) score_all(results);  // the store was complete already
-        std::vector<std::string> lines{fmt::format(
-            "scored items {} to {}; the luminance baseline is fitted on items {} to {}",
-            settings_.score.first, settings_.score.end - 1, settings_.fit.first,
-            settings_.fit.end - 1)};
+        std::vector<std::string> lines{
+            fmt::format("scored items {} to {}; the luminance baseline is fitted on items {} to {}",
+                        settings_.score.first, settings_.score.end - 1, settings_.fit.first,
+                        settings_.fit.end - 1)};
         if (has_twins_)
-            for (std::size_t area = 0; area < areas_.rows(); ++area) lines.push_back(area_line(area));
+            for (std::size_t area = 0; area < areas_.rows(); ++area)
+                lines.push_back(area_line(area));
         else
             lines.push_back(ceiling_line("all neurons", all_units()));
         if (recording_.repeats == 1)
-            lines.push_back("the recording has no repeats: noise ceilings are unknown, r stands alone");
+            lines.push_back(
+                "the recording has no repeats: noise ceilings are unknown, r stands alone");
         return lines;
     }
 
@@ -184,8 +185,8 @@ private:
                 twin.spec.name, twin.units.rows(), settings_.responses.string(),
                 recording_.neurons);
             for (std::size_t unit = 0; unit < twin.units.rows(); ++unit) {
-                const double row = by_column ? twin.units.number("neuron", unit)
-                                             : static_cast<double>(unit);
+                const double row =
+                    by_column ? twin.units.number("neuron", unit) : static_cast<double>(unit);
                 TWINSCREEN_REQUIRE(row >= 0 && row < static_cast<double>(recording_.neurons), data,
                                    "twin '{}': unit '{}' stands for row {} of the recording, which "
                                    "has {} rows (choose the units of this recording with units = "
@@ -205,9 +206,17 @@ private:
             return ColumnId{static_cast<std::uint32_t>(stage.columns.size() - 1)};
         };
         if (has_twins_)
-            predicted_ = add({"predicted", Domain::item, ElementType::f32, {unit},
-                              stage.forward->response_unit(), "predicted response"});
-        luminance_ = add({"luminance", Domain::item, ElementType::f64, {}, "level 0..255",
+            predicted_ = add({"predicted",
+                              Domain::item,
+                              ElementType::f32,
+                              {unit},
+                              stage.forward->response_unit(),
+                              "predicted response"});
+        luminance_ = add({"luminance",
+                          Domain::item,
+                          ElementType::f64,
+                          {},
+                          "level 0..255",
                           "mean pixel value of the picture over height, width and channels"});
         score_ids_.clear();
         median_ids_.clear();
@@ -223,8 +232,11 @@ private:
         const Axis area{"area", static_cast<std::int64_t>(areas_.rows()), ""};
         stage.tables.axes.push_back({"areas", "area", areas_});
         for (const ScoreColumn& column : wanted)
-            median_ids_.emplace_back(add({fmt::format("median_{}", column.name), Domain::stage,
-                                          ElementType::f64, {area}, "",
+            median_ids_.emplace_back(add({fmt::format("median_{}", column.name),
+                                          Domain::stage,
+                                          ElementType::f64,
+                                          {area},
+                                          "",
                                           fmt::format("median over units of {}", column.name)}),
                                      column.value);
     }
@@ -249,8 +261,8 @@ private:
             std::vector<double> prediction(items, nan);
             if (has_twins_)
                 for (std::size_t item = 0; item < items; ++item)
-                    prediction[item] = static_cast<double>(
-                        predicted.values<float>()[item * units_.rows() + unit]);
+                    prediction[item] =
+                        static_cast<double>(predicted.values<float>()[item * units_.rows() + unit]);
             scores_.push_back(score_unit(neuron_of_unit_[unit], prediction,
                                          luminance.values<double>(), resamples));
         }
@@ -384,10 +396,10 @@ Span read_span(ConfigSection& section, const std::string& key)
     const auto ends = section.get_or<std::vector<std::int64_t>>(key, {}, "items");
     if (ends.empty()) return {};
     if (ends.size() != 2 || ends[0] < 0 || ends[1] < ends[0] + 2) {
-        section.complain(key, fmt::format("{} = [{}] is not a range of items", key,
-                                          fmt::join(ends, ", ")),
-                         "give the first item and the one after the last, at least 2 apart: "
-                         "[600, 1200]");
+        section.complain(
+            key, fmt::format("{} = [{}] is not a range of items", key, fmt::join(ends, ", ")),
+            "give the first item and the one after the last, at least 2 apart: "
+            "[600, 1200]");
         return {};
     }
     return {static_cast<std::uint64_t>(ends[0]), static_cast<std::uint64_t>(ends[1])};
@@ -398,7 +410,8 @@ std::unique_ptr<Experiment> make_encoding_score(ConfigSection& section)
     Settings settings;
     settings.responses = section.require_existing_path("responses");
     settings.layout = section.one_of(
-        "layout", "", {"", "units,items", "items,units", "units,items,repeats", "items,units,repeats"});
+        "layout", "",
+        {"", "units,items", "items,units", "units,items,repeats", "items,units,repeats"});
     settings.fit = read_span(section, "fit_items");
     settings.score = read_span(section, "score_items");
     settings.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(

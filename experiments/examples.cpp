@@ -2,7 +2,8 @@
 
 namespace twinscreen {
 
-const char* const screen_example = R"toml(# A screen: every stimulus through every twin, recorded as asked.
+const char* const screen_example =
+    R"toml(# A screen: every stimulus through every twin, recorded as asked.
 #   twinscreen plan screen.toml              what will be computed and stored
 #   twinscreen run screen.toml               one process
 #   mpirun -n 4 twinscreen run screen.toml   four ranks; the same bytes
@@ -41,7 +42,8 @@ top_k = 10                      # items kept at both ends, per area
 # checkpoint_minutes = 10
 )toml";
 
-const char* const encoding_score_example = R"toml(# How well twins predict recorded responses. As it stands, it scores the macaque V4 models of
+const char* const encoding_score_example =
+    R"toml(# How well twins predict recorded responses. As it stands, it scores the macaque V4 models of
 # Cowley, Stan, Pillow & Smith (2023): set TWINSCREEN_DATA to the folder of the real data and
 # TWINSCREEN_BUNDLES to the converted bundles (the README shows the command).
 name = "v4_accuracy"

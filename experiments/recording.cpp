@@ -58,10 +58,9 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
     TWINSCREEN_REQUIRE(rank == 2 || rank == 3, data,
                        "{}: shape {} is not [units, items] or [units, items, repeats]", name,
                        header.shape_text());
-    TWINSCREEN_REQUIRE(layout.empty() || std::ranges::count(layout, ',') + 1 ==
-                                             static_cast<std::ptrdiff_t>(rank),
-                       data, "{}: shape {} does not fit layout = \"{}\"", name,
-                       header.shape_text(), layout);
+    TWINSCREEN_REQUIRE(
+        layout.empty() || std::ranges::count(layout, ',') + 1 == static_cast<std::ptrdiff_t>(rank),
+        data, "{}: shape {} does not fit layout = \"{}\"", name, header.shape_text(), layout);
     constexpr std::uint64_t most_values = std::uint64_t{1} << 31U;
     TWINSCREEN_REQUIRE(header.values() <= most_values, data,
                        "{}: {} values are too many for a recording (at most 2^31)", name,
@@ -73,7 +72,8 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
     recording.items = header.shape[order.item];
     recording.repeats = rank == 3 ? header.shape[2] : 1;
     TWINSCREEN_REQUIRE(recording.items == items && recording.neurons > 0 && recording.repeats > 0,
-                       data, "{}: shape {} holds responses to {} items, the campaign has {} stimuli",
+                       data,
+                       "{}: shape {} holds responses to {} items, the campaign has {} stimuli",
                        name, header.shape_text(), recording.items, items);
 
     std::vector<std::byte> bytes(header.values() * bytes_of(header.type));
@@ -87,9 +87,9 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
                 const std::size_t row = order.unit == 0 ? neuron * recording.items + item
                                                         : item * recording.neurons + neuron;
                 const double value = values[row * recording.repeats + repeat];
-                TWINSCREEN_REQUIRE(!std::isinf(value) && (recording.repeats > 1 || !std::isnan(value)),
-                                   data, "{}: the response of neuron {} to item {} is {}", name,
-                                   neuron, item, value);
+                TWINSCREEN_REQUIRE(
+                    !std::isinf(value) && (recording.repeats > 1 || !std::isnan(value)), data,
+                    "{}: the response of neuron {} to item {} is {}", name, neuron, item, value);
                 recording.values[(neuron * recording.items + item) * recording.repeats + repeat] =
                     value;
             }

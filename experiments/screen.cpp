@@ -40,8 +40,8 @@ public:
         for (const auto& measure : measures_)
             measure->declare(*stage.forward, columns_, stage.tables.axes);
         stage.columns = columns_;
-        stage.plan = plan_stimulus_stage(stage_name, inputs, *stage.forward,
-                                         bytes_in(Domain::item), bytes_in(Domain::shard));
+        stage.plan = plan_stimulus_stage(stage_name, inputs, *stage.forward, bytes_in(Domain::item),
+                                         bytes_in(Domain::shard));
         stage.tables.items = stage.plan.items;
         describe_stimuli(inputs, stage.tables);
         stage.settings = settings_;
@@ -118,8 +118,8 @@ std::vector<float> read_edges(ConfigSection& section)
     ConfigSection histogram = section.child("histogram");
     const auto low = histogram.require<double>("from");
     const auto high = histogram.require<double>("to", "", above(low));
-    const auto bins = histogram.require<std::int64_t>("bins", "bins",
-                                                      in_range<std::int64_t>(1, 65536));
+    const auto bins =
+        histogram.require<std::int64_t>("bins", "bins", in_range<std::int64_t>(1, 65536));
     histogram.reject_unknown_keys();
     if (histogram.has_mistakes()) return {0.0F, 1.0F};
     return Histogram::even_edges(static_cast<float>(low), static_cast<float>(high),
@@ -141,8 +141,8 @@ std::unique_ptr<Experiment> make_screen(ConfigSection& section)
         if (std::count(names.begin(), names.end(), name) > 1)
             section.complain("measures", fmt::format("measure \"{}\" is listed twice", name));
         if (name == "units") {
-            measures.push_back(make_unit_measure(
-                type == "float16" ? ElementType::f16 : ElementType::f32, stored));
+            measures.push_back(
+                make_unit_measure(type == "float16" ? ElementType::f16 : ElementType::f32, stored));
         } else if (name == "area_mean") {
             measures.push_back(make_area_mean_measure());
         } else if (name == "moments") {
@@ -152,7 +152,8 @@ std::unique_ptr<Experiment> make_screen(ConfigSection& section)
             if (over != "areas") measures.push_back(make_top_measure(RankedOver::units, kept));
         } else if (name == "histogram") {
             std::vector<float> edges = read_edges(section);
-            bins = fmt::format("{} bins from {} to {}", edges.size() - 1, edges.front(), edges.back());
+            bins =
+                fmt::format("{} bins from {} to {}", edges.size() - 1, edges.front(), edges.back());
             measures.push_back(make_histogram_measure(std::move(edges)));
         } else {
             const auto nearest = nearest_word(name, known_measures);

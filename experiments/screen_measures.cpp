@@ -61,8 +61,8 @@ public:
                                ? "response of each unit, rounded to float16 (relative error at "
                                  "most 2^-11 between 6.1e-5 and 65504)"
                                : "response of each unit";
-        column_ = add_column(columns, {"response", Domain::item, type_, {axis},
-                                       forward.response_unit(), note});
+        column_ = add_column(
+            columns, {"response", Domain::item, type_, {axis}, forward.response_unit(), note});
     }
 
     void start(const Shard& shard) override
@@ -78,7 +78,8 @@ public:
         const auto units = static_cast<std::size_t>(rows.units.shape.extent[1]);
         std::size_t at = (index_of(rows.items.first) - index_of(first_)) * kept_.size();
         if (all_ && type_ == ElementType::f32) {
-            std::ranges::copy(from, rows_.values<float>().begin() + static_cast<std::ptrdiff_t>(at));
+            std::ranges::copy(from,
+                              rows_.values<float>().begin() + static_cast<std::ptrdiff_t>(at));
             return;
         }
         auto* halves = static_cast<std::uint16_t*>(rows_.view().data);
@@ -86,8 +87,10 @@ public:
         for (std::size_t row = 0; row < rows.items.count; ++row)
             for (const std::size_t unit : kept_) {
                 const float value = from[row * units + unit];
-                if (type_ == ElementType::f16) halves[at] = to_half(value);
-                else floats[at] = value;
+                if (type_ == ElementType::f16)
+                    halves[at] = to_half(value);
+                else
+                    floats[at] = value;
                 ++at;
             }
     }
@@ -115,8 +118,11 @@ public:
                  std::vector<StageTables::AxisTable>&) override
     {
         areas_ = forward.areas().rows();
-        column_ = add_column(columns, {"area_mean", Domain::item, ElementType::f32,
-                                       {area_axis(forward)}, forward.response_unit(),
+        column_ = add_column(columns, {"area_mean",
+                                       Domain::item,
+                                       ElementType::f32,
+                                       {area_axis(forward)},
+                                       forward.response_unit(),
                                        "mean response over the kept units of each area"});
     }
 
@@ -155,14 +161,17 @@ public:
     {
         units_ = forward.units().rows();
         const Axis unit = unit_axis(forward);
-        partial_ = add_column(columns, {"shard_moments", Domain::shard, ElementType::f64,
-                                        {{"moment", 5, ""}, unit}, "",
+        partial_ = add_column(columns, {"shard_moments",
+                                        Domain::shard,
+                                        ElementType::f64,
+                                        {{"moment", 5, ""}, unit},
+                                        "",
                                         "count, mean, and sums of the 2nd, 3rd and 4th powers of "
                                         "the deviations, of the items of one shard"});
         const auto summary = [&](const char* name, const std::string& measured_in,
                                  const char* text) {
-            return add_column(
-                columns, {name, Domain::stage, ElementType::f64, {unit}, measured_in, text});
+            return add_column(columns,
+                              {name, Domain::stage, ElementType::f64, {unit}, measured_in, text});
         };
         const std::string response = forward.response_unit();
         const std::string squared = response.empty() ? "" : fmt::format("({})^2", response);
@@ -180,8 +189,8 @@ public:
 
     void finish(const std::function<void(ColumnId, OwnedBatch)>& write) override
     {
-        write(partial_, copy_of(running_->result().planes(),
-                                {1, 5, static_cast<std::int64_t>(units_)}));
+        write(partial_,
+              copy_of(running_->result().planes(), {1, 5, static_cast<std::int64_t>(units_)}));
     }
 
     void combine(const StageResults& results, SummaryRows& summary) override
@@ -230,26 +239,26 @@ public:
         for (End& end : ends_) {
             const std::string name =
                 fmt::format("{}_{}", who.name, end.extreme == Extreme::largest ? "top" : "bottom");
-            const std::string text = fmt::format(
-                "{} responses of each {}, best first",
-                end.extreme == Extreme::largest ? "largest" : "smallest", who.name);
-            end.partial_value = add_column(columns, {"shard_" + name + "_value", Domain::shard,
-                                                     ElementType::f32, axes, unit,
-                                                     text + ", of one shard"});
+            const std::string text =
+                fmt::format("{} responses of each {}, best first",
+                            end.extreme == Extreme::largest ? "largest" : "smallest", who.name);
+            end.partial_value =
+                add_column(columns, {"shard_" + name + "_value", Domain::shard, ElementType::f32,
+                                     axes, unit, text + ", of one shard"});
             end.partial_item = add_column(columns, {"shard_" + name + "_item", Domain::shard,
                                                     ElementType::u64, axes, "", "their items"});
-            end.value = add_column(columns, {name + "_value", Domain::stage, ElementType::f32,
-                                             axes, unit, text});
-            end.item = add_column(columns, {name + "_item", Domain::stage, ElementType::u64, axes,
-                                            "", "item numbers of " + name +
-                                                    "_value; 2^64 - 1 where there are fewer items"});
+            end.value = add_column(
+                columns, {name + "_value", Domain::stage, ElementType::f32, axes, unit, text});
+            end.item = add_column(
+                columns,
+                {name + "_item", Domain::stage, ElementType::u64, axes, "",
+                 "item numbers of " + name + "_value; 2^64 - 1 where there are fewer items"});
         }
     }
 
     void start(const Shard&) override
     {
-        for (End& end : ends_)
-            end.running = std::make_unique<Selection>(end.extreme, rows_, kept_);
+        for (End& end : ends_) end.running = std::make_unique<Selection>(end.extreme, rows_, kept_);
     }
 
     void add(const ResponseRows& rows) override
@@ -324,8 +333,8 @@ public:
         units_ = forward.units().rows();
         const Axis bin{"bin", static_cast<std::int64_t>(edges_.size() + 1), ""};
         const std::vector<Axis> row{unit_axis(forward), bin};
-        partial_ = add_column(columns, {"shard_histogram", Domain::shard, ElementType::u64, row,
-                                        "", "counts of the items of one shard"});
+        partial_ = add_column(columns, {"shard_histogram", Domain::shard, ElementType::u64, row, "",
+                                        "counts of the items of one shard"});
         total_ = add_column(columns, {"histogram", Domain::stage, ElementType::u64, row, "",
                                       "items whose response lies in each bin"});
         axes.push_back({"bins", bin.name, bin_table()});

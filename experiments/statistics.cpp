@@ -19,8 +19,7 @@ void drop_nan(std::vector<double>& values)
 
 double mean_of(std::span<const double> values)
 {
-    return std::accumulate(values.begin(), values.end(), 0.0) /
-           static_cast<double>(values.size());
+    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 /// Sum of squared deviations from the mean, in two passes.
@@ -56,9 +55,10 @@ double halving_correlation(const Repeats& recorded, std::uint64_t seed, std::uin
         if (values.size() < 2) continue;
         // Fisher-Yates with one addressed draw per place.
         for (std::size_t place = values.size() - 1; place > 0; --place) {
-            const auto bits = draw_bits({seed, DrawStream::bootstrap,
-                                         (std::uint64_t{1} << 63U) + (std::uint64_t{halving} << 32U) + image,
-                                         static_cast<std::uint32_t>(place)});
+            const auto bits =
+                draw_bits({seed, DrawStream::bootstrap,
+                           (std::uint64_t{1} << 63U) + (std::uint64_t{halving} << 32U) + image,
+                           static_cast<std::uint32_t>(place)});
             std::swap(values[place], values[below(bits[0], static_cast<std::uint32_t>(place + 1))]);
         }
         const std::span<const double> all(values);
@@ -187,8 +187,8 @@ Reliability reliability(const Repeats& recorded, std::uint64_t seed, std::uint32
     Reliability result;
     std::vector<double> averages;
     std::vector<double> trials;
-    double noise = 0.0;           // sum over images of the variance over repeats
-    double noise_of_mean = 0.0;   // the same, divided by the number of repeats
+    double noise = 0.0;          // sum over images of the variance over repeats
+    double noise_of_mean = 0.0;  // the same, divided by the number of repeats
     std::size_t repeated = 0;
     for (std::size_t image = 0; image < recorded.images; ++image) {
         const std::vector<double> values = repeats_of(recorded, image);

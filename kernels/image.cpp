@@ -290,7 +290,8 @@ double mean_luminance(const Picture& picture)
 {
     const auto mean = [](auto values) {
         using T = typename decltype(values)::element_type;
-        using Sum = std::conditional_t<std::is_same_v<T, const std::uint8_t>, std::uint64_t, double>;
+        using Sum =
+            std::conditional_t<std::is_same_v<T, const std::uint8_t>, std::uint64_t, double>;
         Sum sum{};
         for (const T value : values) sum += value;
         return static_cast<double>(sum) / static_cast<double>(values.size());

@@ -15,8 +15,8 @@ std::vector<std::string> all_overrides(const CampaignOptions& options)
 
 int check_command(const CampaignOptions& options)
 {
-    Campaign campaign =
-        load_campaign(read_campaign_text(options.file, all_overrides(options)), known_experiments());
+    Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
+                                      known_experiments());
     const CampaignInputs inputs = campaign.inputs();
     static_cast<void>(campaign.experiment->next_stage(inputs, StageHistory{}));
     std::cout << options.file.string() << ": no mistakes; " << campaign.experiment_name << " of "

@@ -26,11 +26,13 @@ std::string quoted(const std::string& text)
 Campaign campaign_of(const std::filesystem::path& bundle, const std::filesystem::path& images,
                      const std::string& units)
 {
-    std::string text = "[[twins]]\nbundle = " + quoted(std::filesystem::absolute(bundle).string()) + "\n";
+    std::string text =
+        "[[twins]]\nbundle = " + quoted(std::filesystem::absolute(bundle).string()) + "\n";
     if (!units.empty()) text += "units = " + quoted(units) + "\n";
     text += "[[stimuli]]\npath = " + quoted(std::filesystem::absolute(images).string()) + "\n";
     text += "[screen]\nmeasures = [\"units\"]\n";
-    return load_campaign({text, "encode", std::filesystem::current_path(), {}}, known_experiments());
+    return load_campaign({text, "encode", std::filesystem::current_path(), {}},
+                         known_experiments());
 }
 
 }  // namespace
@@ -60,7 +62,8 @@ int encode_command(const std::filesystem::path& bundle, const std::filesystem::p
     std::filesystem::rename(work / "responses.h5", out);
     std::filesystem::remove_all(work);
     std::cout << "responses: " << out.string() << ", dataset /columns/response [item, unit]\n"
-              << "open it in Python:\n" << python_lines(out) << "\n";
+              << "open it in Python:\n"
+              << python_lines(out) << "\n";
     return 0;
 }
 

@@ -20,7 +20,8 @@ int init_command(const std::string& experiment, const std::filesystem::path& fil
                     nearest ? fmt::format("did you mean '{}'?", *nearest)
                             : "twinscreen list shows the experiments");
     }
-    const std::filesystem::path target = file.empty() ? std::filesystem::path(experiment + ".toml") : file;
+    const std::filesystem::path target =
+        file.empty() ? std::filesystem::path(experiment + ".toml") : file;
     TWINSCREEN_REQUIRE(overwrite || !std::filesystem::exists(target), config,
                        "{} exists already (--overwrite replaces it)", target.string());
     std::ofstream stream(target, std::ios::binary);

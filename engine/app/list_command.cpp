@@ -1,5 +1,6 @@
 #include <iostream>
 #include <map>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/app/commands.hpp"
@@ -19,15 +20,15 @@ std::vector<Named> experiments()
 {
     std::vector<Named> result;
     const ExperimentRegistry registry = known_experiments();
-    for (const auto& entry : registry.entries())
-        result.push_back({entry.name, entry.summary});
+    for (const auto& entry : registry.entries()) result.push_back({entry.name, entry.summary});
     return result;
 }
 
 std::vector<Named> families()
 {
     std::vector<Named> result;
-    for (const TwinFamily& family : twin_families()) result.push_back({family.name, family.summary});
+    for (const TwinFamily& family : twin_families())
+        result.push_back({family.name, family.summary});
     return result;
 }
 
@@ -93,12 +94,13 @@ int list_twin(const std::filesystem::path& bundle, bool json)
             areas.push_back({{"subject", key.first}, {"area", key.second}, {"units", units}});
         nlohmann::json columns = nlohmann::json::array();
         for (const TableColumn& column : twin.units.columns) columns.push_back(column.name);
-        std::cout << nlohmann::json{{"name", twin.spec.name},       {"family", twin.spec.family},
-                                    {"digest", twin.spec.digest},   {"licence", twin.spec.licence},
-                                    {"citation", twin.spec.citation}, {"units", twin.units.rows()},
-                                    {"unit_columns", columns},      {"areas", areas}}
-                         .dump(2)
-                  << "\n";
+        std::cout
+            << nlohmann::json{{"name", twin.spec.name},         {"family", twin.spec.family},
+                              {"digest", twin.spec.digest},     {"licence", twin.spec.licence},
+                              {"citation", twin.spec.citation}, {"units", twin.units.rows()},
+                              {"unit_columns", columns},        {"areas", areas}}
+                   .dump(2)
+            << "\n";
         return 0;
     }
     std::cout << fmt::format("{} ({}), {} units, {} network{}\n", twin.spec.name, twin.spec.family,

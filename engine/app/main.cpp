@@ -1,7 +1,8 @@
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
 #include <memory>
+
+#include <CLI/CLI.hpp>
 
 #include "engine/app/commands.hpp"
 #include "engine/base/error.hpp"
@@ -72,28 +73,30 @@ private:
             ->default_val("screen");
         sub->add_option("--file", out_, "where to write it (EXPERIMENT.toml)");
         sub->add_flag("--overwrite", flag_, "replace an existing file");
-        sub->callback([this] {
-            action_ = [this] { return init_command(experiment_, out_, flag_); };
-        });
+        sub->callback(
+            [this] { action_ = [this] { return init_command(experiment_, out_, flag_); }; });
     }
 
     void add_check()
     {
-        CLI::App* sub = command("check", "say everything that is wrong with a campaign; run nothing",
-                                "Example:  twinscreen check screen.toml --set screen.top_k=0");
+        CLI::App* sub =
+            command("check", "say everything that is wrong with a campaign; run nothing",
+                    "Example:  twinscreen check screen.toml --set screen.top_k=0");
         add_campaign_options(sub);
         sub->callback([this] { action_ = [this] { return check_command(campaign_); }; });
     }
 
     void add_plan()
     {
-        CLI::App* sub = command(
-            "plan", "stages, shards, bytes, memory and shared backbones; needs no MPI",
-            "Example:  twinscreen plan screen.toml --ranks 64");
+        CLI::App* sub =
+            command("plan", "stages, shards, bytes, memory and shared backbones; needs no MPI",
+                    "Example:  twinscreen plan screen.toml --ranks 64");
         add_campaign_options(sub);
-        sub->add_option("--ranks", ranks_, "ranks that are planned for")->check(CLI::Range(1, 1 << 24));
+        sub->add_option("--ranks", ranks_, "ranks that are planned for")
+            ->check(CLI::Range(1, 1 << 24));
         sub->add_flag("--json", flag_, "for programs");
-        sub->callback([this] { action_ = [this] { return plan_command(campaign_, ranks_, flag_); }; });
+        sub->callback(
+            [this] { action_ = [this] { return plan_command(campaign_, ranks_, flag_); }; });
     }
 
     void add_run()
@@ -105,15 +108,17 @@ private:
             "To stop: send SIGUSR1 to mpirun (exit code 75), or Ctrl-C, or kill it: the same\n"
             "command goes on; only shards in flight are computed again.");
         add_campaign_options(sub);
-        sub->add_option("--out", campaign_.out, "folder of the store (default: `out` of the campaign, "
-                                                "else results/NAME)");
+        sub->add_option("--out", campaign_.out,
+                        "folder of the store (default: `out` of the campaign, "
+                        "else results/NAME)");
         sub->callback([this] { action_ = [this] { return run_command(campaign_); }; });
     }
 
     void add_encode()
     {
-        CLI::App* sub = command("encode", "responses of one twin to some images, without a campaign",
-                                "Example:  twinscreen encode bundles/v4_190923 my_images/ out.h5");
+        CLI::App* sub =
+            command("encode", "responses of one twin to some images, without a campaign",
+                    "Example:  twinscreen encode bundles/v4_190923 my_images/ out.h5");
         sub->add_option("BUNDLE", bundle_, "folder of the twin")->required();
         sub->add_option("IMAGES", images_, "folder, zip, .npy, FILE.h5:/dataset or one image")
             ->required();
@@ -151,7 +156,8 @@ private:
         CLI::App* sub = command(
             "convert", "copy an HDF5 array of any storage layout into a .npy file, slice by slice",
             "Example:  twinscreen convert stimuli.h5:/images stimuli.npy\n"
-            "Campaigns read contiguous, uncompressed HDF5 arrays directly; this is for the others.");
+            "Campaigns read contiguous, uncompressed HDF5 arrays directly; this is for the "
+            "others.");
         sub->add_option("ARRAY", array_, "FILE.h5:/dataset")->required();
         sub->add_option("OUT", out_, "the .npy file to write")->required();
         sub->callback([this] { action_ = [this] { return convert_command(array_, out_); }; });

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <iostream>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/app/commands.hpp"
@@ -55,8 +56,8 @@ Memory memory_of(const StagePlan& stage, const Campaign& campaign)
             memory.shard += row * static_cast<double>(stage.plan.shard_items);
         if (column.domain == Domain::shard) memory.shard += row;
     }
-    memory.writer = std::min(static_cast<double>(campaign.run.queue_mib) * (1U << 20U),
-                             4.0 * memory.shard);
+    memory.writer =
+        std::min(static_cast<double>(campaign.run.queue_mib) * (1U << 20U), 4.0 * memory.shard);
     return memory;
 }
 
@@ -85,7 +86,8 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
     }
     if (naive > 0.0)
         std::cout << fmt::format(
-            "    together {:.1f} MMAC; every twin alone with all units: {:.1f} MMAC ({:.0f} % saved "
+            "    together {:.1f} MMAC; every twin alone with all units: {:.1f} MMAC ({:.0f} % "
+            "saved "
             "by sharing and folding)\n",
             macs / 1e6, naive / 1e6, 100.0 * (1.0 - macs / naive));
     double total = 0.0;
@@ -100,7 +102,8 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
     std::cout << fmt::format("    together {}\n", bytes_text(total));
     const Memory memory = memory_of(stage, campaign);
     std::cout << fmt::format(
-        "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer {})\n",
+        "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer "
+        "{})\n",
         bytes_text(memory.total()), bytes_text(memory.twins), bytes_text(memory.inputs),
         bytes_text(memory.shard), bytes_text(memory.writer));
 }
@@ -116,9 +119,12 @@ nlohmann::json json_of(const StagePlan& stage, const Campaign& campaign, int ran
                            {"bytes", stored_bytes(column, stage.plan)}});
     nlohmann::json passes = nlohmann::json::array();
     for (const auto& pass : stage.forward->summarise())
-        passes.push_back({{"twins", pass.twins}, {"input", pass.input},
-                          {"networks", pass.networks}, {"readouts", pass.readouts},
-                          {"folded", pass.folded}, {"macs", pass.macs},
+        passes.push_back({{"twins", pass.twins},
+                          {"input", pass.input},
+                          {"networks", pass.networks},
+                          {"readouts", pass.readouts},
+                          {"folded", pass.folded},
+                          {"macs", pass.macs},
                           {"naive_macs", pass.naive_macs}});
     return {{"stage", stage.plan.stage},
             {"items", stage.plan.items},
@@ -136,8 +142,8 @@ nlohmann::json json_of(const StagePlan& stage, const Campaign& campaign, int ran
 
 int plan_command(const CampaignOptions& options, int ranks, bool json)
 {
-    Campaign campaign =
-        load_campaign(read_campaign_text(options.file, all_overrides(options)), known_experiments());
+    Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
+                                      known_experiments());
     const CampaignInputs inputs = campaign.inputs();
     // Later stages depend on results; the first one is planned from the campaign alone.
     const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});

@@ -1,6 +1,6 @@
-#include <fmt/ranges.h>
-
 #include <iostream>
+
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "engine/app/commands.hpp"
@@ -13,10 +13,14 @@ namespace {
 
 nlohmann::json json_of(const StageVerdict& stage)
 {
-    return {{"stage", stage.stage},           {"file", stage.file.string()},
-            {"shards", stage.shards},         {"sealed", stage.sealed},
-            {"complete", stage.complete},     {"bad_shards", stage.bad_shards},
-            {"bad_summary", stage.bad_summary}, {"content_hash", stage.content_hash}};
+    return {{"stage", stage.stage},
+            {"file", stage.file.string()},
+            {"shards", stage.shards},
+            {"sealed", stage.sealed},
+            {"complete", stage.complete},
+            {"bad_shards", stage.bad_shards},
+            {"bad_summary", stage.bad_summary},
+            {"content_hash", stage.content_hash}};
 }
 
 void print_json(const StoreVerdict& verdict)
@@ -48,10 +52,11 @@ void print_text(const StoreVerdict& verdict)
                   << count_text(stage.shards) << " shards sealed"
                   << (stage.complete ? ", complete" : "") << "\n";
         if (!stage.bad_shards.empty())
-            std::cout << fmt::format("  damaged shards: {} (the next run computes them again "
-                                     "only after they are reopened: run with --out elsewhere, or "
-                                     "restore the file)\n",
-                                     fmt::join(stage.bad_shards, ", "));
+            std::cout << fmt::format(
+                "  damaged shards: {} (the next run computes them again "
+                "only after they are reopened: run with --out elsewhere, or "
+                "restore the file)\n",
+                fmt::join(stage.bad_shards, ", "));
         if (stage.bad_summary) std::cout << "  the summary is damaged\n";
     }
     if (verdict.content_hash.empty())
@@ -65,8 +70,10 @@ void print_text(const StoreVerdict& verdict)
 int verify_command(const std::filesystem::path& folder, bool json)
 {
     const StoreVerdict verdict = verify_store(folder);
-    if (json) print_json(verdict);
-    else print_text(verdict);
+    if (json)
+        print_json(verdict);
+    else
+        print_text(verdict);
     for (const StageVerdict& stage : verdict.stages)
         if (!stage.bad_shards.empty() || stage.bad_summary)
             return Error(Error::Kind::store, "").exit_code();

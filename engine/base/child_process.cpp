@@ -105,9 +105,9 @@ void require_answer(const std::string& subject, bool finished,
                                         "given up)",
                                         subject, std::chrono::duration<double>(*limit).count()));
     if (WIFSIGNALED(status) || is_empty)
-        throw Error(damage, fmt::format("{} is damaged (reading it crashed the library: {})", subject,
-                                        WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
-                                                            : "no answer"));
+        throw Error(damage,
+                    fmt::format("{} is damaged (reading it crashed the library: {})", subject,
+                                WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "no answer"));
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "engine/base/digest.hpp"
 
-#include <xxhash.h>
-
 #include <bit>
+
+#include <xxhash.h>
 
 #include "engine/base/error.hpp"
 
@@ -42,10 +42,7 @@ Digest& Digest::add(std::string_view text)
     return add_bytes(std::as_bytes(std::span(text)));
 }
 
-Digest& Digest::add(std::uint64_t value)
-{
-    return add_bytes(std::as_bytes(std::span(&value, 1)));
-}
+Digest& Digest::add(std::uint64_t value) { return add_bytes(std::as_bytes(std::span(&value, 1))); }
 
 Digest& Digest::add(double value) { return add(std::bit_cast<std::uint64_t>(value)); }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace twinscreen {
 
@@ -45,18 +45,18 @@ namespace detail {
 }  // namespace twinscreen
 
 /// For data and environment, always on: throws an Error of the named kind with a fmt message.
-#define TWINSCREEN_REQUIRE(condition, error_kind, ...)                                   \
-    do {                                                                                 \
-        if (!(condition))                                                                \
-            throw ::twinscreen::Error(::twinscreen::Error::Kind::error_kind,             \
-                                      fmt::format(__VA_ARGS__));                         \
+#define TWINSCREEN_REQUIRE(condition, error_kind, ...)                       \
+    do {                                                                     \
+        if (!(condition))                                                    \
+            throw ::twinscreen::Error(::twinscreen::Error::Kind::error_kind, \
+                                      fmt::format(__VA_ARGS__));             \
     } while (false)
 
 /// For our own mistakes; checked in debug builds.
 #ifdef NDEBUG
 #define TWINSCREEN_ASSERT(condition) static_cast<void>(0)
 #else
-#define TWINSCREEN_ASSERT(condition)                                                     \
-    ((condition) ? static_cast<void>(0)                                                  \
+#define TWINSCREEN_ASSERT(condition)    \
+    ((condition) ? static_cast<void>(0) \
                  : ::twinscreen::detail::assertion_failed(#condition, __FILE__, __LINE__))
 #endif

@@ -95,8 +95,9 @@ std::size_t row_bytes(const ConstBatch& batch)
 Batch rows_of(const Batch& batch, std::int64_t first, std::int64_t count)
 {
     TWINSCREEN_ASSERT(first >= 0 && first + count <= batch.shape.extent[0]);
-    return {static_cast<std::byte*>(batch.data) + static_cast<std::size_t>(first) * row_bytes(batch),
-            batch.type, batch.shape.row().with_rows(count), batch.space};
+    return {
+        static_cast<std::byte*>(batch.data) + static_cast<std::size_t>(first) * row_bytes(batch),
+        batch.type, batch.shape.row().with_rows(count), batch.space};
 }
 
 ConstBatch rows_of(const ConstBatch& batch, std::int64_t first, std::int64_t count)

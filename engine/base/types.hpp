@@ -54,11 +54,16 @@ std::string_view name_of(ElementType type) noexcept;
 template <class T>
 constexpr ElementType element_type_of() noexcept
 {
-    if constexpr (std::is_same_v<T, std::uint8_t>) return ElementType::u8;
-    else if constexpr (std::is_same_v<T, std::int32_t>) return ElementType::i32;
-    else if constexpr (std::is_same_v<T, std::int64_t>) return ElementType::i64;
-    else if constexpr (std::is_same_v<T, std::uint64_t>) return ElementType::u64;
-    else if constexpr (std::is_same_v<T, float>) return ElementType::f32;
+    if constexpr (std::is_same_v<T, std::uint8_t>)
+        return ElementType::u8;
+    else if constexpr (std::is_same_v<T, std::int32_t>)
+        return ElementType::i32;
+    else if constexpr (std::is_same_v<T, std::int64_t>)
+        return ElementType::i64;
+    else if constexpr (std::is_same_v<T, std::uint64_t>)
+        return ElementType::u64;
+    else if constexpr (std::is_same_v<T, float>)
+        return ElementType::f32;
     else {
         static_assert(std::is_same_v<T, double>, "no ElementType for this type");
         return ElementType::f64;

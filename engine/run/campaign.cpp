@@ -9,10 +9,7 @@
 
 namespace twinscreen {
 
-CampaignInputs Campaign::inputs()
-{
-    return {twins, covariates, stimuli.get(), seed, schedule};
-}
+CampaignInputs Campaign::inputs() { return {twins, covariates, stimuli.get(), seed, schedule}; }
 
 CampaignText read_campaign_text(const std::filesystem::path& file,
                                 std::vector<std::string> overrides)
@@ -35,20 +32,20 @@ void read_run_section(ConfigSection section, Campaign& campaign)
 {
     ScheduleSettings& schedule = campaign.schedule;
     RunSettings& run = campaign.run;
-    schedule.shard_items = static_cast<std::uint64_t>(
-        section.get_or<std::int64_t>("shard_items", 0, "stimuli", in_range<std::int64_t>(1, 1 << 24)));
-    schedule.batch_items = static_cast<std::uint32_t>(
-        section.get_or<std::int64_t>("batch_items", 0, "stimuli", in_range<std::int64_t>(1, 65536)));
-    schedule.threads_per_rank = static_cast<std::uint32_t>(
-        section.get_or<std::int64_t>("threads_per_rank", 1, "threads", in_range<std::int64_t>(1, 1024)));
+    schedule.shard_items = static_cast<std::uint64_t>(section.get_or<std::int64_t>(
+        "shard_items", 0, "stimuli", in_range<std::int64_t>(1, 1 << 24)));
+    schedule.batch_items = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "batch_items", 0, "stimuli", in_range<std::int64_t>(1, 65536)));
+    schedule.threads_per_rank = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "threads_per_rank", 1, "threads", in_range<std::int64_t>(1, 1024)));
     schedule.limit = static_cast<std::uint64_t>(
         section.get_or<std::int64_t>("limit", 0, "stimuli", in_range<std::int64_t>(1, most)));
     run.checkpoint_minutes = section.get_or<double>("checkpoint_minutes", run.checkpoint_minutes,
                                                     "min", in_range(0.001, 1440.0));
-    run.reader_threads = static_cast<int>(
-        section.get_or<std::int64_t>("reader_threads", 0, "threads", in_range<std::int64_t>(1, 256)));
-    run.queue_mib = static_cast<int>(
-        section.get_or<std::int64_t>("queue_mib", run.queue_mib, "MiB", in_range<std::int64_t>(1, 65536)));
+    run.reader_threads = static_cast<int>(section.get_or<std::int64_t>(
+        "reader_threads", 0, "threads", in_range<std::int64_t>(1, 256)));
+    run.queue_mib = static_cast<int>(section.get_or<std::int64_t>(
+        "queue_mib", run.queue_mib, "MiB", in_range<std::int64_t>(1, 65536)));
     run.silence_s = section.get_or<double>("silence", run.silence_s, "s", in_range(2.0, 3600.0));
     run.mixed_numerics = section.one_of("numerics", "same", {"same", "mixed"}) == "mixed";
     run.queue = section.one_of("queue", "auto", {"auto", "service", "static"});
@@ -98,8 +95,9 @@ void read_stimuli(ConfigSection& root, Campaign& campaign)
         sets.push_back(std::move(set));
     }
     if (sets.empty())
-        root.complain("stimuli", "the campaign has no [[stimuli]]",
-                      "twinscreen list shows the kinds of stimuli; twinscreen init writes an example");
+        root.complain(
+            "stimuli", "the campaign has no [[stimuli]]",
+            "twinscreen list shows the kinds of stimuli; twinscreen init writes an example");
     else if (complete)
         campaign.stimuli = concatenate(std::move(sets));
 }
@@ -138,7 +136,8 @@ void check_stimuli(ConfigSection& root, const Campaign& campaign)
             try {
                 campaign.stimuli->check(part.backbone->input());
             } catch (Error& error) {
-                root.complain("stimuli", fmt::format("for twin '{}': {}", twin.spec.name, error.what()));
+                root.complain("stimuli",
+                              fmt::format("for twin '{}': {}", twin.spec.name, error.what()));
                 return;
             }
         }
@@ -155,8 +154,8 @@ Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& regis
     Campaign campaign;
     campaign.text = text.text;
     campaign.overrides = text.overrides;
-    campaign.name = root.get_or<std::string>(
-        "name", std::filesystem::path(text.display_name).stem().string());
+    campaign.name =
+        root.get_or<std::string>("name", std::filesystem::path(text.display_name).stem().string());
     campaign.seed = static_cast<std::uint64_t>(
         root.get_or<std::int64_t>("seed", 0, "", in_range<std::int64_t>(0, most)));
     campaign.out = root.path("out").value_or(std::filesystem::path{});

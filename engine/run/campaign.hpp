@@ -42,8 +42,8 @@ struct Campaign {
 
 struct CampaignText {
     std::string text;
-    std::string display_name;       ///< as typed, for messages
-    std::filesystem::path folder;   ///< what relative paths are relative to
+    std::string display_name;      ///< as typed, for messages
+    std::filesystem::path folder;  ///< what relative paths are relative to
     std::vector<std::string> overrides;
 };
 

@@ -10,7 +10,10 @@ std::uint64_t CampaignInputs::items() const
     return schedule.limit > 0 ? std::min(schedule.limit, all) : all;
 }
 
-bool StageHistory::has(std::string_view stage) const { return stages_.find(stage) != stages_.end(); }
+bool StageHistory::has(std::string_view stage) const
+{
+    return stages_.find(stage) != stages_.end();
+}
 
 OwnedBatch StageHistory::read(std::string_view stage, ColumnId column, std::uint64_t first_row,
                               std::uint64_t rows) const
@@ -60,14 +63,13 @@ std::uint64_t choose_shard_items(std::uint64_t items, std::uint64_t batch, doubl
     constexpr std::uint64_t wanted_shards = 1024;
     constexpr std::uint64_t fewest_shards = 64;
     constexpr std::uint64_t most_items = 1U << 16U;
-    constexpr double most_macs = 1e11;                          // a few seconds of one core
+    constexpr double most_macs = 1e11;  // a few seconds of one core
     constexpr std::size_t most_shard_bytes = std::size_t{64} << 20U;
     constexpr std::size_t most_partial_bytes = std::size_t{256} << 20U;
 
     std::uint64_t shard = std::max<std::uint64_t>(items / wanted_shards, 1);
-    const std::uint64_t affordable_shards =
-        std::max<std::uint64_t>(most_partial_bytes / std::max<std::size_t>(partial_bytes, 1),
-                                fewest_shards);
+    const std::uint64_t affordable_shards = std::max<std::uint64_t>(
+        most_partial_bytes / std::max<std::size_t>(partial_bytes, 1), fewest_shards);
     shard = std::max(shard, items / affordable_shards);
     if (macs_per_item > 0.0)
         shard = std::min(shard, static_cast<std::uint64_t>(most_macs / macs_per_item) + 1);
@@ -100,8 +102,7 @@ Plan plan_stimulus_stage(const std::string& stage, const CampaignInputs& inputs,
     plan.threads_per_rank = inputs.schedule.threads_per_rank;
     const std::uint32_t wanted =
         inputs.schedule.batch_items > 0 ? inputs.schedule.batch_items : default_batch;
-    plan.batch_items =
-        static_cast<std::uint32_t>(round_up(wanted, forward.batch_multiple()));
+    plan.batch_items = static_cast<std::uint32_t>(round_up(wanted, forward.batch_multiple()));
     plan.shard_items = inputs.schedule.shard_items > 0
                            ? round_up(inputs.schedule.shard_items, plan.batch_items)
                            : choose_shard_items(plan.items, plan.batch_items,

@@ -10,10 +10,10 @@ namespace twinscreen {
 /// A readout of a pass. Its outputs are units (first_unit, ...) or contributions to areas.
 struct ForwardPlan::Job {
     Readout* readout = nullptr;
-    std::unique_ptr<Readout> folded;      // owned when the readout was made by folding
-    std::size_t first_unit = 0;           // of unit outputs
+    std::unique_ptr<Readout> folded;          // owned when the readout was made by folding
+    std::size_t first_unit = 0;               // of unit outputs
     std::vector<std::size_t> area_of_output;  // of folded outputs
-    OwnedBatch rows;                      // [compute batch, outputs], reused
+    OwnedBatch rows;                          // [compute batch, outputs], reused
 };
 
 struct ForwardPlan::Pass {
@@ -38,8 +38,8 @@ ForwardPlan::ForwardPlan(std::span<Twin> twins, std::span<const TwinCovariates> 
             first_unit += static_cast<std::size_t>(part.readout->outputs());
         }
     for (const auto& pass : passes_)
-        batch_multiple_ = std::lcm(batch_multiple_,
-                                   static_cast<std::uint32_t>(pass->backbone->compute_batch()));
+        batch_multiple_ =
+            std::lcm(batch_multiple_, static_cast<std::uint32_t>(pass->backbone->compute_batch()));
 }
 
 ForwardPlan::~ForwardPlan() = default;
@@ -57,14 +57,17 @@ TableColumn joined_column(std::span<Twin> twins, const TableColumn& like)
         const TableColumn* column = twin.units.find(like.name);
         for (std::size_t row = 0; row < twin.units.rows(); ++row) {
             const bool usable = column != nullptr && column->is_text() == like.is_text();
-            if (like.is_text()) texts.push_back(usable ? twin.units.text(like.name, row) : "");
+            if (like.is_text())
+                texts.push_back(usable ? twin.units.text(like.name, row) : "");
             else
                 numbers.push_back(usable ? twin.units.number(like.name, row)
                                          : std::numeric_limits<double>::quiet_NaN());
         }
     }
-    if (like.is_text()) result.values = std::move(texts);
-    else result.values = std::move(numbers);
+    if (like.is_text())
+        result.values = std::move(texts);
+    else
+        result.values = std::move(numbers);
     return result;
 }
 
@@ -151,7 +154,8 @@ void ForwardPlan::add_part(std::size_t twin, TwinPart& part, std::size_t first_u
     job.first_unit = first_unit;
     if (wants_.areas && !wants_.units) {
         LinearMeasure means;
-        for (std::size_t unit = 0; unit < static_cast<std::size_t>(part.readout->outputs()); ++unit) {
+        for (std::size_t unit = 0; unit < static_cast<std::size_t>(part.readout->outputs());
+             ++unit) {
             const std::size_t area = area_of_unit_[first_unit + unit];
             auto found = std::find(job.area_of_output.begin(), job.area_of_output.end(), area);
             const auto output = static_cast<std::size_t>(found - job.area_of_output.begin());
@@ -163,8 +167,10 @@ void ForwardPlan::add_part(std::size_t twin, TwinPart& part, std::size_t first_u
                                                area_weight_[area]);
         }
         job.folded = part.readout->fold(means);
-        if (job.folded) job.readout = job.folded.get();
-        else job.area_of_output.clear();
+        if (job.folded)
+            job.readout = job.folded.get();
+        else
+            job.area_of_output.clear();
     }
     if (!job.folded)
         for (std::size_t unit = 0; unit < static_cast<std::size_t>(part.readout->outputs()); ++unit)
@@ -218,9 +224,11 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
     for (std::size_t row = 0; row < batch.items.count; ++row) {
         if (batch.valid[row] != 0) continue;
         if (wants_.units)
-            std::ranges::fill(values_of<float>(rows_of(units, static_cast<std::int64_t>(row), 1)), nan);
+            std::ranges::fill(values_of<float>(rows_of(units, static_cast<std::int64_t>(row), 1)),
+                              nan);
         if (wants_.areas)
-            std::ranges::fill(values_of<float>(rows_of(areas, static_cast<std::int64_t>(row), 1)), nan);
+            std::ranges::fill(values_of<float>(rows_of(areas, static_cast<std::int64_t>(row), 1)),
+                              nan);
     }
 }
 
@@ -233,8 +241,8 @@ void ForwardPlan::run_pass(Pass& pass, const InputBatch& batch, std::int64_t row
         covariates.clear();
         for (std::size_t at = 0; at < pass.bindings.size(); ++at) {
             const std::size_t binding = pass.bindings[at];
-            covariates.push_back({bindings_[binding].name,
-                                  rows_of(batch.covariates[binding].view(), first, step)});
+            covariates.push_back(
+                {bindings_[binding].name, rows_of(batch.covariates[binding].view(), first, step)});
         }
         const ForwardRequest request{rows_of(batch.canvases[pass.canvas].view(), first, step),
                                      covariates, pass.wanted, false};
@@ -251,9 +259,9 @@ void ForwardPlan::run_pass(Pass& pass, const InputBatch& batch, std::int64_t row
                     for (std::size_t at = 0; at < outputs; ++at)
                         area_sums_[to * area_count_ + job.area_of_output[at]] += from[at];
                 } else {
-                    std::ranges::copy(from, values_of<float>(units_out_).begin() +
-                                                static_cast<std::ptrdiff_t>(
-                                                    to * unit_count_ + job.first_unit));
+                    std::ranges::copy(
+                        from, values_of<float>(units_out_).begin() +
+                                  static_cast<std::ptrdiff_t>(to * unit_count_ + job.first_unit));
                 }
             }
         }

@@ -54,8 +54,8 @@ public:
 
     /// One line per backbone pass, for `plan`.
     struct PassSummary {
-        std::string twins;      ///< "v4_shared_25 x 2 readouts"
-        std::string input;      ///< "112x112x3"
+        std::string twins;  ///< "v4_shared_25 x 2 readouts"
+        std::string input;  ///< "112x112x3"
         std::size_t networks = 0;
         std::size_t readouts = 0;
         bool folded = false;
@@ -89,8 +89,8 @@ private:
     std::size_t unit_count_ = 0;
     std::size_t area_count_ = 0;
 
-    std::vector<double> area_sums_;   // [rows, areas], reused
-    OwnedBatch unit_rows_;            // [rows, units] when only areas are wanted
+    std::vector<double> area_sums_;  // [rows, areas], reused
+    OwnedBatch unit_rows_;           // [rows, units] when only areas are wanted
     Batch units_out_;
     Batch areas_out_;
 };

@@ -1,3 +1,5 @@
+#include "engine/run/input_reader.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -7,7 +9,6 @@
 #include <thread>
 
 #include "engine/base/log.hpp"
-#include "engine/run/input_reader.hpp"
 
 namespace twinscreen {
 namespace {
@@ -36,7 +37,8 @@ public:
     void fill(ItemRange items, InputBatch& batch) const
     {
         prepare(items, batch);
-        for (std::uint64_t row = 0; row < items.count; ++row) fill_row(items.first + row, row, batch);
+        for (std::uint64_t row = 0; row < items.count; ++row)
+            fill_row(items.first + row, row, batch);
         fill_covariates(batch);
     }
 
@@ -48,9 +50,9 @@ private:
         batch.valid.assign(items.count, 1);
         if (batch.canvases.size() == canvases_.size()) return;  // a recycled batch
         for (const InputTransform& canvas : canvases_)
-            batch.canvases.emplace_back(ElementType::f32, canvas.row_shape().with_rows(batch_items_));
-        for (OwnedBatch& canvas : batch.canvases)
-            std::ranges::fill(canvas.values<float>(), 0.0F);
+            batch.canvases.emplace_back(ElementType::f32,
+                                        canvas.row_shape().with_rows(batch_items_));
+        for (OwnedBatch& canvas : batch.canvases) std::ranges::fill(canvas.values<float>(), 0.0F);
     }
 
     void fill_row(ItemId item, std::uint64_t row, InputBatch& batch) const
@@ -95,8 +97,8 @@ private:
         const Table described = source_.describe(batch.items);
         batch.covariates.clear();
         for (const CovariateBinding& binding : bindings_)
-            batch.covariates.push_back(covariate_values(
-                binding, described, index_of(batch.items.first), batch_items_));
+            batch.covariates.push_back(
+                covariate_values(binding, described, index_of(batch.items.first), batch_items_));
     }
 
     const StimulusSource& source_;
@@ -134,8 +136,8 @@ public:
         const std::scoped_lock lock(mutex_);
         std::uint64_t batches = 0;
         for (std::uint64_t done = 0; done < stimuli.count; done += settings_.batch_items) {
-            tasks_.push_back({stimuli.first + done,
-                              std::min<std::uint64_t>(settings_.batch_items, stimuli.count - done)});
+            tasks_.push_back({stimuli.first + done, std::min<std::uint64_t>(settings_.batch_items,
+                                                                            stimuli.count - done)});
             ++batches;
         }
         announced_.push_back({shard.id, batches});

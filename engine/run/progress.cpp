@@ -1,9 +1,8 @@
 #include "engine/run/progress.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
+#include <unistd.h>
 
 namespace twinscreen {
 
@@ -84,7 +83,8 @@ std::string bytes_text(double bytes)
         bytes /= 1024.0;
         ++unit;
     }
-    return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
+    return unit == 0 ? fmt::format("{:.0f} B", bytes)
+                     : fmt::format("{:.1f} {}", bytes, units[unit]);
 }
 
 std::string progress_line(const ProgressSnapshot& now)
@@ -96,9 +96,8 @@ std::string progress_line(const ProgressSnapshot& now)
         "shard {} of {} ({:.0f} %), {} stimuli/s, {} left; computing {:.0f} %, waiting for input "
         "{:.0f} %, for the writer {:.0f} %",
         count_text(now.shards_done), count_text(now.shards_total), 100.0 * share,
-        now.items_per_second < 100.0
-            ? fmt::format("{:.1f}", now.items_per_second)
-            : count_text(static_cast<std::uint64_t>(now.items_per_second)),
+        now.items_per_second < 100.0 ? fmt::format("{:.1f}", now.items_per_second)
+                                     : count_text(static_cast<std::uint64_t>(now.items_per_second)),
         duration_text(now.seconds_left), 100.0 * now.compute_share, 100.0 * now.wait_fill_share,
         100.0 * now.wait_write_share);
 }

@@ -12,14 +12,14 @@ namespace twinscreen {
 struct ProgressSnapshot {
     std::uint64_t shards_done = 0;
     std::uint64_t shards_total = 0;
-    std::uint64_t items_done = 0;       ///< by this run, without what was found sealed
+    std::uint64_t items_done = 0;  ///< by this run, without what was found sealed
     double items_per_second = 0.0;
     double seconds_left = 0.0;
-    double wait_fill_share = 0.0;       ///< of the computing threads' time
+    double wait_fill_share = 0.0;  ///< of the computing threads' time
     double compute_share = 0.0;
     double wait_write_share = 0.0;
-    int slowest_rank = 0;               ///< lowest rate of items per busy second
-    double balance = 1.0;               ///< busiest rank / mean
+    int slowest_rank = 0;  ///< lowest rate of items per busy second
+    double balance = 1.0;  ///< busiest rank / mean
 };
 
 /// What rank 0 knows from the shard reports. Pure: tests pass their own clock.

@@ -1,11 +1,10 @@
 #include "engine/run/runner.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <deque>
+#include <sched.h>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/log.hpp"
@@ -31,8 +30,7 @@ int default_reader_threads(Communicator& communicator)
 {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
-    const int cores =
-        sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    const int cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
     // mpirun binds a rank to its own core, so the mask already excludes the other ranks' cores;
     // unbound ranks see all cores of the node and share them.
     std::array<double, 1> node_ranks{static_cast<double>(communicator.node_rank() + 1)};
@@ -69,7 +67,8 @@ public:
             mine_.pop_front();
             // A shard found torn is announced when it is found: nothing may be announced before it.
             if (!std::holds_alternative<VerifyShard>(current)) claim_ahead();
-            if (const auto* run = std::get_if<RunShard>(&current)) run_shard(run->shard, false);
+            if (const auto* run = std::get_if<RunShard>(&current))
+                run_shard(run->shard, false);
             else if (const auto* verify = std::get_if<VerifyShard>(&current))
                 verify_shard(verify->shard);
             else if (const auto* join = std::get_if<JoinCheckpoint>(&current))
@@ -205,10 +204,7 @@ struct Run {
     RunSummary summary;
 };
 
-std::string build_text()
-{
-    return "twinscreen " TWINSCREEN_VERSION ", " TWINSCREEN_COMPILER;
-}
+std::string build_text() { return "twinscreen " TWINSCREEN_VERSION ", " TWINSCREEN_COMPILER; }
 
 /// "degrees_per_pixel = 0.1 (campaign)", one fact a line.
 std::string facts_text(const Twin& twin)
@@ -241,8 +237,8 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
     for (const Twin& twin : run.campaign.twins) {
         options.provenance.push_back(
             {"twin." + twin.spec.name,
-             fmt::format("family {}, digest {}, licence {}, {}", twin.spec.family,
-                         twin.spec.digest, twin.spec.licence, twin.spec.citation)});
+             fmt::format("family {}, digest {}, licence {}, {}", twin.spec.family, twin.spec.digest,
+                         twin.spec.licence, twin.spec.citation)});
         options.provenance.push_back({"stimulus_facts." + twin.spec.name, facts_text(twin)});
     }
     return options;
@@ -256,8 +252,8 @@ struct Monitor {
 
 /// What the queue and the writer thread call back into: outlives both, also when an error unwinds.
 struct StageTools {
-    std::unique_ptr<Monitor> monitor;    // rank 0
-    std::unique_ptr<ShardQueue> queue;   // the writer thread reports to it
+    std::unique_ptr<Monitor> monitor;   // rank 0
+    std::unique_ptr<ShardQueue> queue;  // the writer thread reports to it
     std::unique_ptr<ResultSink> sink;
 };
 
@@ -268,8 +264,8 @@ QueueOptions queue_options(Run& run, const StageState& state, Monitor* monitor,
     options.checkpoint_interval = std::chrono::milliseconds(
         static_cast<std::int64_t>(run.campaign.run.checkpoint_minutes * 60'000.0));
     options.first_epoch = state.epoch + 1;
-    options.silence = std::chrono::milliseconds(
-        static_cast<std::int64_t>(run.campaign.run.silence_s * 1000.0));
+    options.silence =
+        std::chrono::milliseconds(static_cast<std::int64_t>(run.campaign.run.silence_s * 1000.0));
     options.stop = &run.stop;
     if (monitor == nullptr) return options;
     options.absorb = [&run, monitor, stage](const ShardReport& report) {
@@ -301,11 +297,12 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
                      run.communicator.size() == 1 ? "" : "s");
     const auto ranks = static_cast<std::uint64_t>(run.communicator.size());
     if (ranks > left)
-        spdlog::warn("{} ranks for {} shards: {} ranks have nothing to do (a smaller [run] "
-                     "shard_items makes more shards)",
-                     ranks, left, ranks - left);
+        spdlog::warn(
+            "{} ranks for {} shards: {} ranks have nothing to do (a smaller [run] "
+            "shard_items makes more shards)",
+            ranks, left, ranks - left);
     else if (ranks > 1 && shards / ranks < 32)
-        spdlog::warn("{} shards per rank; below 32 the slowest rank holds the others up", 
+        spdlog::warn("{} shards per rank; below 32 the slowest rank holds the others up",
                      shards / ranks);
 }
 
@@ -313,13 +310,12 @@ void add_closing_lines(Run& run, const StagePlan& stage, const ProgressSnapshot&
                        double seconds)
 {
     auto& lines = run.summary.lines;
-    lines.push_back(fmt::format("{}: {} stimuli in {} ({} stimuli/s) on {} rank{}",
-                                stage.plan.stage, count_text(end.items_done),
-                                duration_text(seconds),
-                                end.items_per_second < 100.0
-                                    ? fmt::format("{:.1f}", end.items_per_second)
-                                    : count_text(static_cast<std::uint64_t>(end.items_per_second)),
-                                run.communicator.size(), run.communicator.size() == 1 ? "" : "s"));
+    lines.push_back(fmt::format(
+        "{}: {} stimuli in {} ({} stimuli/s) on {} rank{}", stage.plan.stage,
+        count_text(end.items_done), duration_text(seconds),
+        end.items_per_second < 100.0 ? fmt::format("{:.1f}", end.items_per_second)
+                                     : count_text(static_cast<std::uint64_t>(end.items_per_second)),
+        run.communicator.size(), run.communicator.size() == 1 ? "" : "s"));
     lines.push_back(fmt::format(
         "  computing {:.0f} %, waiting for input {:.0f} %, waiting for the writer {:.0f} %; "
         "balance {:.2f} (busiest rank / mean), slowest rank {}",
@@ -339,8 +335,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
         tools.monitor = std::make_unique<Monitor>(
             Progress(stage.plan.shards(), stage.plan.shards() - left,
                      stage.plan.items - state.sealed_items, run.communicator.size(), start));
-    const QueueOptions options =
-        queue_options(run, state, tools.monitor.get(), stage.plan.stage);
+    const QueueOptions options = queue_options(run, state, tools.monitor.get(), stage.plan.stage);
     const OpenWork work{state.suspect, state.open};
     tools.queue = run.campaign.run.queue == "static"
                       ? make_static_queue(stage.plan, work, run.communicator, options)
@@ -354,7 +349,8 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     settings.stop = &run.stop;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
-    Worker worker(run.campaign, stage, sink, *tools.queue, *reader, run.communicator, run.stop, start);
+    Worker worker(run.campaign, stage, sink, *tools.queue, *reader, run.communicator, run.stop,
+                  start);
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
     sink.checkpoint(worker.last_epoch() + 1);
@@ -394,8 +390,8 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
     }
     on_rank_0(run.communicator, [&] {
         auto& lines = run.summary.lines;
-        for (std::string& line : run.campaign.experiment->report(
-                 StageResults(stage.plan, *sink), run.campaign.inputs(), run.folder))
+        for (std::string& line : run.campaign.experiment->report(StageResults(stage.plan, *sink),
+                                                                 run.campaign.inputs(), run.folder))
             lines.push_back(std::move(line));
     });
     history.add(stage.plan.stage, std::move(tools.sink));
@@ -427,16 +423,17 @@ void create_folder(const std::filesystem::path& folder)
 
 Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
 {
-    Identity identity{{"experiment", campaign.experiment_name},
-                      {"plan", fmt::format("{} items in shards of {}, batches of {}, {} threads; {:016x}",
-                                           stage.plan.items, stage.plan.shard_items,
-                                           stage.plan.batch_items, stage.plan.threads_per_rank,
-                                           stage.plan.digest())},
-                      {"seed", std::to_string(campaign.seed)},
-                      {"stimuli", Digest{}.add(campaign.stimuli->identity()).hex() + " " +
-                                      campaign.stimuli->summary()}};
+    Identity identity{
+        {"experiment", campaign.experiment_name},
+        {"plan", fmt::format("{} items in shards of {}, batches of {}, {} threads; {:016x}",
+                             stage.plan.items, stage.plan.shard_items, stage.plan.batch_items,
+                             stage.plan.threads_per_rank, stage.plan.digest())},
+        {"seed", std::to_string(campaign.seed)},
+        {"stimuli",
+         Digest{}.add(campaign.stimuli->identity()).hex() + " " + campaign.stimuli->summary()}};
     for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
-        std::string value = campaign.twins[twin].spec.digest + fmt::format(", {} units", campaign.twins[twin].units.rows());
+        std::string value = campaign.twins[twin].spec.digest +
+                            fmt::format(", {} units", campaign.twins[twin].units.rows());
         for (const CovariateBinding& binding : campaign.covariates[twin])
             value += ", " + binding.text();
         identity.emplace_back("twin " + campaign.twins[twin].spec.name, value);

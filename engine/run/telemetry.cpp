@@ -1,6 +1,7 @@
 #include "engine/run/telemetry.hpp"
 
 #include <chrono>
+
 #include <nlohmann/json.hpp>
 
 namespace twinscreen {
@@ -22,15 +23,15 @@ Telemetry::Telemetry(const std::filesystem::path& folder)
 void Telemetry::started(const std::string& stage, int ranks, std::uint64_t shards,
                         std::uint64_t sealed)
 {
-    file_ << nlohmann::json{{"event", "started"}, {"stage", stage},
-                            {"time", seconds_since_1970()}, {"ranks", ranks},
-                            {"shards", shards}, {"sealed", sealed}}
-          << std::endl;
+    file_
+        << nlohmann::json{{"event", "started"}, {"stage", stage},   {"time", seconds_since_1970()},
+                          {"ranks", ranks},     {"shards", shards}, {"sealed", sealed}}
+        << std::endl;
 }
 
 void Telemetry::shard(const std::string& stage, const ShardReport& report)
 {
-    const char* how = report.verified != 0 ? "verified"
+    const char* how = report.verified != 0     ? "verified"
                       : report.recomputed != 0 ? "recomputed"
                                                : "sealed";
     file_ << nlohmann::json{{"event", how},
@@ -49,8 +50,10 @@ void Telemetry::shard(const std::string& stage, const ShardReport& report)
 
 void Telemetry::ended(const std::string& stage, const std::string& how, double seconds)
 {
-    file_ << nlohmann::json{{"event", how}, {"stage", stage},
-                            {"time", seconds_since_1970()}, {"seconds", seconds}}
+    file_ << nlohmann::json{{"event", how},
+                            {"stage", stage},
+                            {"time", seconds_since_1970()},
+                            {"seconds", seconds}}
           << std::endl;
 }
 

@@ -9,8 +9,8 @@
 
 #include <hdf5.h>
 
-#include "engine/base/error.hpp"
 #include "engine/base/child_process.hpp"
+#include "engine/base/error.hpp"
 
 namespace twinscreen {
 namespace {

@@ -52,7 +52,8 @@ public:
             float sum = std::accumulate(four.begin(), four.end(), 0.0F);
             for (const NamedBatch& covariate : request.covariates) {
                 const auto extent = static_cast<std::size_t>(covariate.values.shape.extent[1]);
-                for (const float value : values_of<float>(covariate.values).subspan(row * extent, extent))
+                for (const float value :
+                     values_of<float>(covariate.values).subspan(row * extent, extent))
                     sum += value;
             }
             tap.values<float>()[row] = sum;
@@ -162,7 +163,8 @@ Twin make_fake_twin(const FakeTwinOptions& options)
     std::vector<double> weights(options.units);
     std::iota(weights.begin(), weights.end(), 1.0);
     std::vector<std::string> ids;
-    for (std::size_t unit = 0; unit < options.units; ++unit) ids.push_back(fmt::format("u{}", unit));
+    for (std::size_t unit = 0; unit < options.units; ++unit)
+        ids.push_back(fmt::format("u{}", unit));
     std::vector<std::string> areas = options.areas;
     areas.resize(options.units, "V1");
     const std::vector<double> unknown(options.units, std::numeric_limits<double>::quiet_NaN());

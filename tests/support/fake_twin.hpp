@@ -16,10 +16,10 @@ struct FakeTwinOptions {
     std::string name = "fake";
     std::string backbone = "shared";  ///< twins with the same text share a backbone
     std::size_t units = 3;
-    std::vector<std::string> areas;   ///< per unit; empty: all "V1"
+    std::vector<std::string> areas;  ///< per unit; empty: all "V1"
     bool linear = true;
     std::int64_t compute_batch = 2;
-    std::vector<Axis> covariates;     ///< added to every response (sum of values)
+    std::vector<Axis> covariates;  ///< added to every response (sum of values)
 };
 Twin make_fake_twin(const FakeTwinOptions& options);
 

@@ -1,7 +1,7 @@
+#include <cstdio>
+
 #include <gtest/gtest.h>
 #include <mpi.h>
-
-#include <cstdio>
 
 int main(int argc, char** argv)
 {

@@ -74,11 +74,14 @@ NpyArray read_npy(const fs::path& file)
         if (extent.find_first_of("0123456789") != std::string::npos)
             array.shape.push_back(std::stoul(extent));
     const std::size_t offset = 10U + header;
-    if (text.find("<f4") != std::string::npos) append<float>(array.values, bytes, offset);
-    else if (text.find("<f8") != std::string::npos) append<double>(array.values, bytes, offset);
+    if (text.find("<f4") != std::string::npos)
+        append<float>(array.values, bytes, offset);
+    else if (text.find("<f8") != std::string::npos)
+        append<double>(array.values, bytes, offset);
     else if (text.find("|u1") != std::string::npos)
         append<std::uint8_t>(array.values, bytes, offset);
-    else TWINSCREEN_REQUIRE(false, internal, "test reader: unknown type in {}", text);
+    else
+        TWINSCREEN_REQUIRE(false, internal, "test reader: unknown type in {}", text);
     return array;
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "engine/base/error.hpp"
 
@@ -55,8 +55,8 @@ NpyArray read_npy(const std::filesystem::path& file);
 }  // namespace twinscreen::test
 
 /// Skips the running test aloud when the real data are not at hand.
-#define TWINSCREEN_DATA_OR_SKIP(variable)                                             \
-    const auto variable##_found = ::twinscreen::test::data_folder();                  \
-    if (!variable##_found)                                                            \
-        GTEST_SKIP() << "real data not found: set TWINSCREEN_DATA to their folder";   \
+#define TWINSCREEN_DATA_OR_SKIP(variable)                                           \
+    const auto variable##_found = ::twinscreen::test::data_folder();                \
+    if (!variable##_found)                                                          \
+        GTEST_SKIP() << "real data not found: set TWINSCREEN_DATA to their folder"; \
     const std::filesystem::path variable = *variable##_found

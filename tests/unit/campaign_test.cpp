@@ -16,8 +16,9 @@ const KernelRuntime kernels;
 
 Campaign load(const std::string& text, std::vector<std::string> overrides = {})
 {
-    return load_campaign({text, "campaign.toml", std::filesystem::current_path(), std::move(overrides)},
-                         known_experiments());
+    return load_campaign(
+        {text, "campaign.toml", std::filesystem::current_path(), std::move(overrides)},
+        known_experiments());
 }
 
 const std::string good = R"(
@@ -75,8 +76,9 @@ measures = ["area_mean", "topk"]
     std::size_t at = 0;
     for (const std::string& part : wanted) {
         const std::size_t found = text.find(part, at);
-        ASSERT_NE(found, std::string::npos) << "missing after position " << at << ": " << part
-                                            << "\nin:\n" << text;
+        ASSERT_NE(found, std::string::npos)
+            << "missing after position " << at << ": " << part << "\nin:\n"
+            << text;
         at = found;
     }
 }

@@ -1,9 +1,9 @@
 #include "engine/run/forward_plan.hpp"
 
+#include <cmath>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <cmath>
 
 #include "tests/support/fake_twin.hpp"
 
@@ -33,8 +33,7 @@ protected:
     std::vector<float> areas_of(ForwardPlan& plan, const InputBatch& batch)
     {
         const auto rows = static_cast<std::int64_t>(batch.items.count);
-        OwnedBatch areas(ElementType::f32,
-                         {rows, static_cast<std::int64_t>(plan.areas().rows())});
+        OwnedBatch areas(ElementType::f32, {rows, static_cast<std::int64_t>(plan.areas().rows())});
         plan.run(batch, Batch{}, areas.view(), *executor_);
         const auto values = areas.values<float>();
         return {values.begin(), values.end()};
@@ -85,8 +84,10 @@ TEST_F(ForwardPlanTest, FoldedAreaMeansEqualMeansOfUnits)
 
         // Item 1 has pixel sum 4: units 4, 8, 12, 16, or their squares.
         EXPECT_EQ(plan.summarise()[0].folded, linear);
-        if (linear) EXPECT_THAT(areas, ElementsAre(0.0F, 0.0F, 10.0F, 10.0F));
-        else EXPECT_THAT(areas, ElementsAre(0.0F, 0.0F, 136.0F, 104.0F));
+        if (linear)
+            EXPECT_THAT(areas, ElementsAre(0.0F, 0.0F, 10.0F, 10.0F));
+        else
+            EXPECT_THAT(areas, ElementsAre(0.0F, 0.0F, 136.0F, 104.0F));
     }
 }
 
@@ -116,8 +117,8 @@ TEST_F(ForwardPlanTest, CovariatesComeFromConstantsOrItemColumns)
         options.name = name;
         twins.push_back(make_fake_twin(options));
     }
-    const std::vector<TwinCovariates> covariates{
-        {{"behavior", {0.5, 0.25}, {}}}, {{"behavior", {}, {"value", "value"}}}};
+    const std::vector<TwinCovariates> covariates{{{"behavior", {0.5, 0.25}, {}}},
+                                                 {{"behavior", {}, {"value", "value"}}}};
     ForwardPlan plan(twins, covariates, {true, false});
 
     const InputBatch& batch = read(plan, 2, 2);

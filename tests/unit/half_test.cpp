@@ -1,10 +1,10 @@
 #include "kernels/half.hpp"
 
-#include <gtest/gtest.h>
-
 #include <bit>
 #include <cmath>
 #include <limits>
+
+#include <gtest/gtest.h>
 
 namespace twinscreen {
 namespace {

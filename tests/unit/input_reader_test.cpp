@@ -31,7 +31,8 @@ TEST(InputReader, GivesEveryItemOfEveryShardInOrderWhateverTheNumberOfThreads)
 {
     const auto source = test::make_fake_source(100);
     for (const int threads : {1, 3}) {
-        const auto reader = make_input_reader(*source, {small_canvas()}, {}, settings_with(threads));
+        const auto reader =
+            make_input_reader(*source, {small_canvas()}, {}, settings_with(threads));
         std::vector<float> seen;
         std::vector<Shard> shards;
         for (std::uint64_t first = 0; first < 100; first += 10)

@@ -1,10 +1,10 @@
 #include "experiments/statistics.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <limits>
 #include <random>
+
+#include <gtest/gtest.h>
 
 namespace twinscreen {
 namespace {
@@ -59,9 +59,8 @@ std::vector<double> simulate(std::size_t images, std::size_t repeats, double noi
     for (std::size_t image = 0; image < images; ++image) {
         truth.push_back(normal(engine));
         for (std::size_t repeat = 0; repeat < repeats; ++repeat)
-            values.push_back(uniform(engine) < missing
-                                 ? nan
-                                 : truth.back() + std::sqrt(noise) * normal(engine));
+            values.push_back(
+                uniform(engine) < missing ? nan : truth.back() + std::sqrt(noise) * normal(engine));
     }
     return values;
 }
@@ -112,7 +111,8 @@ TEST(Reliability, PureNoiseHasNoCeiling)
     std::vector<double> truth;
     std::vector<double> values = simulate(500, 4, 1.0, truth, 0.0);
     for (std::size_t image = 0; image < 500; ++image)
-        for (std::size_t repeat = 0; repeat < 4; ++repeat) values[image * 4 + repeat] -= truth[image];
+        for (std::size_t repeat = 0; repeat < 4; ++repeat)
+            values[image * 4 + repeat] -= truth[image];
 
     const Reliability neuron = reliability({values, 500, 4}, 3, 20);
 

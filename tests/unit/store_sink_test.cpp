@@ -9,8 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/base/digest.hpp"
 #include "engine/base/child_process.hpp"
+#include "engine/base/digest.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"

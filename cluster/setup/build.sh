@@ -38,6 +38,8 @@ build()
     local preset=$1 started=$SECONDS
     shift
     step "building $* in build/$preset"
+    # With ccache, objects of one clone serve the next: paths are taken relative to the clone.
+    export CCACHE_BASEDIR=$twinscreen_root CCACHE_NOHASHDIR=1
     cd -- "$twinscreen_root" || return
     cmake --build "build/$preset" --parallel "$(build_jobs)" --target "$@" < /dev/null \
         || fail "the build of $* in build/$preset failed (see above)."

@@ -9,7 +9,7 @@ build_packages=(
     zlib1g-dev libpng-dev libjpeg62-turbo-dev libturbojpeg0-dev libzip-dev
     python3 python3-venv
 )
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev ccache)
 format_packages=(clang-format-14)
 
 # missing_packages NAME...: one missing package a line.

@@ -60,6 +60,7 @@ private:
         try {
             draw_row(item, row, batch);
         } catch (Error& error) {
+            error.add_context(fmt::format("item {} of the campaign", index_of(item)));
             if (on_bad_image_ == BadImage::stop || error.kind() != Error::Kind::data) throw;
             spdlog::warn("recorded as NaN: {}", error.what());
             batch.valid[row] = 0;
@@ -82,12 +83,8 @@ private:
             if (canvas == 0 || source_.drawn_for_canvas())
                 picture = source_.draw(item, canvases_[canvas]);
             if (canvas == 0) batch.luminance[row] = mean_luminance(picture);
-            try {
-                apply_transform(canvases_[canvas], picture,
-                                rows_of(batch.canvases[canvas].view(), at, 1));
-            } catch (Error& error) {
-                throw error.add_context(fmt::format("while preparing item {}", index_of(item)));
-            }
+            apply_transform(canvases_[canvas], picture,
+                            rows_of(batch.canvases[canvas].view(), at, 1));
         }
     }
 

@@ -22,10 +22,10 @@ constexpr int repeats = 7;
 
 /// Filters that split the 219 units of a shared V4 model among eight subjects.
 constexpr std::array<const char*, subjects> filters{
-    "session == 190923 and neuron < 16", "session == '190923' and neuron >= 16",
-    "session == 201025 and neuron < 44", "session == '201025' and neuron >= 44",
-    "session == 210225 and neuron < 27", "session == '210225' and neuron >= 27",
-    "session == 211022 and neuron < 21", "session == '211022' and neuron >= 21"};
+    "session == 190923 and neuron < 16", "session == 190923 and neuron >= 16",
+    "session == 201025 and neuron < 44", "session == 201025 and neuron >= 44",
+    "session == 210225 and neuron < 27", "session == 210225 and neuron >= 27",
+    "session == 211022 and neuron < 21", "session == 211022 and neuron >= 21"};
 
 /// What every subject is asked for.
 struct Measures {

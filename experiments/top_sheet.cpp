@@ -94,9 +94,12 @@ std::vector<std::string> write_top_sheet(const StageResults& results,
     for (std::size_t area = 0; area < std::min(areas.rows(), most_rows); ++area) {
         const std::string who = fmt::format("{}, {} {}", areas.text("twin", area),
                                             areas.text("subject", area), areas.text("area", area));
+        const std::string label =
+            fmt::format("{}\n{} {}\n", areas.text("twin", area), areas.text("subject", area),
+                        areas.text("area", area));
         const InputTransform& canvas = canvas_of(inputs, areas.text("twin", area));
-        rows.push_back(row_of(*top, area, who + " most", inputs, canvas));
-        rows.push_back(row_of(*bottom, area, who + " least", inputs, canvas));
+        rows.push_back(row_of(*top, area, label + "most", inputs, canvas));
+        rows.push_back(row_of(*bottom, area, label + "least", inputs, canvas));
         if (top->item(area, 0) == Selection::no_item) continue;
         lines.push_back(fmt::format(
             "{}: mean response highest {:.3g} for {}, lowest {:.3g} for {}", who,

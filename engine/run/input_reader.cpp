@@ -1,7 +1,6 @@
 #include "engine/run/input_reader.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -9,16 +8,10 @@
 #include <thread>
 
 #include "engine/base/log.hpp"
+#include "engine/base/stopwatch.hpp"
 
 namespace twinscreen {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start)
-{
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Fills one batch: the only place where stimuli become network inputs.
 class BatchFiller {
@@ -163,9 +156,9 @@ public:
         if (batches_left_ == 0) return nullptr;
         if (settings_.stop != nullptr && settings_.stop->load()) throw ShardStopped{};
         Slot& slot = slots_[in_use_ % slots_.size()];
-        const Clock::time_point start = Clock::now();
+        const Stopwatch waited;
         work_changed_.wait(lock, [&] { return slot.filled == in_use_ + 1; });
-        wait_s_ += seconds_since(start);
+        wait_s_ += waited.seconds();
         fill_s_ += slot.fill_s;
         holding_ = true;
         --batches_left_;
@@ -210,7 +203,7 @@ private:
             tasks_.pop_front();
             Slot& slot = slots_[number % slots_.size()];
             lock.unlock();
-            const Clock::time_point start = Clock::now();
+            const Stopwatch filling;
             std::exception_ptr error;
             try {
                 filler_.fill(items, slot.batch);
@@ -218,7 +211,7 @@ private:
                 error = std::current_exception();
             }
             lock.lock();
-            slot.fill_s = seconds_since(start);
+            slot.fill_s = filling.seconds();
             slot.error = error;
             slot.filled = number + 1;
             work_changed_.notify_all();

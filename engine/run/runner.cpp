@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <deque>
 #include <sched.h>
 
 #include "engine/base/digest.hpp"
@@ -11,6 +10,7 @@
 #include "engine/run/agreement.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/telemetry.hpp"
+#include "engine/run/worker.hpp"
 #include "engine/schedule/shard_queue.hpp"
 #include "engine/store/folder_lock.hpp"
 #include "engine/twin/bundle.hpp"
@@ -18,12 +18,7 @@
 namespace twinscreen {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start)
-{
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
+using Clock = Progress::Clock;
 
 /// Cores of this node over its ranks: what one rank may use for reading beside computing.
 int default_reader_threads(Communicator& communicator)
@@ -38,159 +33,6 @@ int default_reader_threads(Communicator& communicator)
     const int shared = cores > 1 ? cores / static_cast<int>(node_ranks[0]) : 1;
     return std::clamp(shared, 1, 8);
 }
-
-/// What one rank does between the opening of a stage and its end.
-class Worker {
-public:
-    Worker(Campaign& campaign, const StagePlan& stage, ResultSink& sink, ShardQueue& queue,
-           InputReader& reader, Communicator& communicator, const std::atomic<bool>& stop,
-           Clock::time_point run_start)
-        : campaign_(campaign),
-          stage_(stage),
-          sink_(sink),
-          queue_(queue),
-          reader_(reader),
-          communicator_(communicator),
-          stop_(stop),
-          run_start_(run_start),
-          executor_(make_host_executor()),
-          last_epoch_(sink.state().epoch)
-    {
-    }
-
-    /// Until the queue says Finish.
-    void work()
-    {
-        while (true) {
-            if (mine_.empty()) take(queue_.next());
-            const Instruction current = mine_.front();
-            mine_.pop_front();
-            // A shard found torn is announced when it is found: nothing may be announced before it.
-            if (!std::holds_alternative<VerifyShard>(current)) claim_ahead();
-            if (const auto* run = std::get_if<RunShard>(&current))
-                run_shard(run->shard, false);
-            else if (const auto* verify = std::get_if<VerifyShard>(&current))
-                verify_shard(verify->shard);
-            else if (const auto* join = std::get_if<JoinCheckpoint>(&current))
-                sink_.checkpoint(last_epoch_ = join->epoch);
-            else
-                return;
-        }
-    }
-
-    /// The same on every rank after `work`.
-    std::uint32_t last_epoch() const noexcept { return last_epoch_; }
-
-private:
-    /// Gives batches to the experiment and, between them, asks for the next shard, so that its
-    /// inputs are being read before this one is done.
-    class ClaimingStream final : public InputStream {
-    public:
-        ClaimingStream(Worker& worker, InputStream& inputs) : worker_(worker), inputs_(inputs) {}
-        const InputBatch* next() override
-        {
-            worker_.claim_ahead();
-            return inputs_.next();
-        }
-        double fill_s() const noexcept override { return inputs_.fill_s(); }
-        double wait_s() const noexcept override { return inputs_.wait_s(); }
-
-    private:
-        Worker& worker_;
-        InputStream& inputs_;
-    };
-
-    void take(const Instruction& instruction)
-    {
-        if (const auto* run = std::get_if<RunShard>(&instruction))
-            reader_.announce(run->shard, campaign_.experiment->reads(run->shard));
-        mine_.push_back(instruction);
-    }
-
-    void claim_ahead()
-    {
-        if (!mine_.empty()) return;
-        if (const std::optional<Instruction> ahead = queue_.try_next()) take(*ahead);
-    }
-
-    void run_shard(const Shard& shard, bool recomputed)
-    {
-        if (stop_.load()) return;
-        const Clock::time_point start = Clock::now();
-        ClaimingStream inputs(*this, reader_.open(shard));
-        double wait_write_s = 0.0;
-        const auto write = [&](ColumnId column, OwnedBatch rows) {
-            const Clock::time_point before = Clock::now();
-            sink_.write(shard, column, std::move(rows));
-            wait_write_s += seconds_since(before);
-        };
-        try {
-            ShardTools tools{inputs, *stage_.forward, write, *executor_, campaign_.seed};
-            campaign_.experiment->run_shard(shard, tools);
-        } catch (const ShardStopped&) {
-            sink_.abandon(shard);
-            return;
-        } catch (Error& error) {
-            throw error.add_context(fmt::format("while running shard {} on rank {}",
-                                                index_of(shard.id), communicator_.rank()));
-        }
-        ShardReport report;
-        report.shard = shard.id;
-        report.items = static_cast<std::uint32_t>(shard.items.count);
-        report.rank = communicator_.rank();
-        report.recomputed = recomputed ? 1 : 0;
-        report.fill_s = static_cast<float>(inputs.fill_s());
-        report.wait_fill_s = static_cast<float>(inputs.wait_s());
-        report.wait_write_s = static_cast<float>(wait_write_s);
-        report.compute_s =
-            static_cast<float>(seconds_since(start) - inputs.wait_s() - wait_write_s);
-        seal(shard, report);
-    }
-
-    void seal(const Shard& shard, const ShardReport& report)
-    {
-        // On the writer thread, which outlives this worker when an error unwinds; the queue stands.
-        sink_.seal(shard, communicator_.rank(), report.compute_s,
-                   [&queue = queue_, start = run_start_, report](const Sealed& sealed) {
-                       ShardReport told = report;
-                       told.checksum = sealed.checksum;
-                       told.write_s = sealed.write_s;
-                       told.finished_s = seconds_since(start);
-                       queue.completed(told);
-                   });
-    }
-
-    void verify_shard(const Shard& shard)
-    {
-        if (stop_.load()) return;
-        if (sink_.verify(shard)) {
-            ShardReport report;
-            report.shard = shard.id;
-            report.items = static_cast<std::uint32_t>(shard.items.count);
-            report.rank = communicator_.rank();
-            report.verified = 1;
-            report.finished_s = seconds_since(run_start_);
-            queue_.completed(report);
-            return;
-        }
-        spdlog::warn("shard {} does not match its checksum and is computed again",
-                     index_of(shard.id));
-        reader_.announce(shard, campaign_.experiment->reads(shard));
-        run_shard(shard, true);
-    }
-
-    Campaign& campaign_;
-    const StagePlan& stage_;
-    ResultSink& sink_;
-    ShardQueue& queue_;
-    InputReader& reader_;
-    Communicator& communicator_;
-    const std::atomic<bool>& stop_;
-    Clock::time_point run_start_;
-    std::unique_ptr<Executor> executor_;
-    std::deque<Instruction> mine_;  // claimed and not started
-    std::uint32_t last_epoch_;
-};
 
 /// Everything of one run that stages share.
 struct Run {
@@ -329,12 +171,12 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     ResultSink& sink = *tools.sink;
     const StageState& state = sink.state();
     const bool is_root = run.communicator.rank() == 0;
-    const Clock::time_point start = Clock::now();
+    const Stopwatch elapsed;
     const std::uint64_t left = state.open.size() + state.suspect.size();
     if (is_root)
         tools.monitor = std::make_unique<Monitor>(
             Progress(stage.plan.shards(), stage.plan.shards() - left,
-                     stage.plan.items - state.sealed_items, run.communicator.size(), start));
+                     stage.plan.items - state.sealed_items, run.communicator.size(), Clock::now()));
     const QueueOptions options = queue_options(run, state, tools.monitor.get(), stage.plan.stage);
     const OpenWork work{state.suspect, state.open};
     tools.queue = run.campaign.run.queue == "static"
@@ -349,8 +191,8 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     settings.stop = &run.stop;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
-    Worker worker(run.campaign, stage, sink, *tools.queue, *reader, run.communicator, run.stop,
-                  start);
+    Worker worker({*run.campaign.experiment, stage, sink, *tools.queue, *reader, run.stop,
+                   run.communicator.rank(), run.campaign.seed, elapsed});
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
     sink.checkpoint(worker.last_epoch() + 1);
@@ -358,8 +200,8 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     if (is_root) {
         const ProgressSnapshot end = tools.monitor->progress.snapshot(Clock::now());
         run.telemetry->ended(stage.plan.stage, complete ? "finished" : "interrupted",
-                             seconds_since(start));
-        add_closing_lines(run, stage, end, seconds_since(start));
+                             elapsed.seconds());
+        add_closing_lines(run, stage, end, elapsed.seconds());
     }
     return complete;
 }

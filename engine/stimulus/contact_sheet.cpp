@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <sstream>
 
 #include "engine/stimulus/small_font.hpp"
 
@@ -11,7 +12,8 @@ namespace {
 constexpr int margin = 12;
 constexpr int gap = 8;
 constexpr int caption_gap = 4;
-constexpr int widest_label = 160;
+constexpr int widest_label = 240;
+constexpr int line_gap = 6;
 constexpr int label_scale = 2;
 constexpr std::uint8_t paper = 255;
 constexpr std::uint8_t ink = 32;
@@ -22,6 +24,26 @@ std::string cut_to(std::string text, int width, int scale)
     if (text_width(text, scale) <= width) return text;
     while (!text.empty() && text_width(text + "..", scale) > width) text.pop_back();
     return text + "..";
+}
+
+std::vector<std::string> lines_of(const std::string& text)
+{
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);) lines.push_back(line);
+    return lines;
+}
+
+/// The lines of a label, one below the other, in the middle of a row of `height` pixels.
+void draw_label(Picture& sheet, int top, int height, int width, const std::string& label)
+{
+    const std::vector<std::string> lines = lines_of(label);
+    const int step = letter_height * label_scale + line_gap;
+    int at = top + (height - static_cast<int>(lines.size()) * step + line_gap) / 2;
+    for (const std::string& line : lines) {
+        draw_text(sheet, margin, at, cut_to(line, width, label_scale), label_scale, ink);
+        at += step;
+    }
 }
 
 /// Any picture as u8.
@@ -96,7 +118,8 @@ SheetLayout layout_of(const std::vector<SheetRow>& rows, const std::string& titl
     std::size_t most_cells = 0;
     bool captions = false;
     for (const SheetRow& row : rows) {
-        layout.label_width = std::max(layout.label_width, text_width(row.label, label_scale));
+        for (const std::string& line : lines_of(row.label))
+            layout.label_width = std::max(layout.label_width, text_width(line, label_scale));
         most_cells = std::max(most_cells, row.cells.size());
         for (const SheetCell& cell : row.cells) captions = captions || !cell.caption.empty();
     }
@@ -129,8 +152,7 @@ Picture contact_sheet(const std::vector<SheetRow>& rows, const std::string& titl
     draw_text(sheet, margin, margin, title, label_scale, ink);
     int top = layout.first_row;
     for (const SheetRow& row : rows) {
-        draw_text(sheet, margin, top + (thumbnail - letter_height * label_scale) / 2,
-                  cut_to(row.label, layout.label_width, label_scale), label_scale, ink);
+        draw_label(sheet, top, thumbnail, layout.label_width, row.label);
         int left = margin + (layout.label_width > 0 ? layout.label_width + gap : 0);
         for (const SheetCell& cell : row.cells) {
             const Picture small = thumbnail_of(cell.picture, thumbnail);

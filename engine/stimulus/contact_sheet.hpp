@@ -13,7 +13,7 @@ struct SheetCell {
 };
 
 struct SheetRow {
-    std::string label;  ///< left of the row: "V4"
+    std::string label;  ///< left of the row, of one or more lines: "v4_shared_25\nWE V4"
     std::vector<SheetCell> cells;
 };
 

@@ -110,7 +110,7 @@ ParameterAxis read_axis(ConfigSection& section, const std::string& key, const st
     for (const double end : {axis.lowest(), axis.highest()}) {
         if (!section.has(key) || is_allowed(end, rule)) continue;
         section.complain(key, fmt::format("{} = {} (must be {}{})", key, end, text_of(rule),
-                                          unit.empty() ? "" : " [" + unit + "]"));
+                                          unit.empty() ? unit : fmt::format(" [{}]", unit)));
         break;
     }
     return axis;
@@ -151,7 +151,8 @@ Table ParameterGrid::describe(ItemRange items) const
 std::string ParameterGrid::text() const
 {
     std::string result;
-    for (const ParameterAxis& axis : axes_) result += (result.empty() ? "" : " ") + axis.text();
+    for (const ParameterAxis& axis : axes_)
+        result += fmt::format("{}{}", result.empty() ? "" : " ", axis.text());
     return result;
 }
 

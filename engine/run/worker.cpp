@@ -1,0 +1,130 @@
+#include "engine/run/worker.hpp"
+
+#include "engine/base/log.hpp"
+
+namespace twinscreen {
+
+/// Gives batches to the experiment and, between them, asks for the next shard, so that its inputs
+/// are being read before this one is done.
+class Worker::ClaimingStream final : public InputStream {
+public:
+    ClaimingStream(Worker& worker, InputStream& inputs) : worker_(worker), inputs_(inputs) {}
+    const InputBatch* next() override
+    {
+        worker_.claim_ahead();
+        return inputs_.next();
+    }
+    double fill_s() const noexcept override { return inputs_.fill_s(); }
+    double wait_s() const noexcept override { return inputs_.wait_s(); }
+
+private:
+    Worker& worker_;
+    InputStream& inputs_;
+};
+
+Worker::Worker(const WorkerParts& parts)
+    : parts_(parts), executor_(make_host_executor()), last_epoch_(parts.sink.state().epoch)
+{
+}
+
+void Worker::work()
+{
+    while (true) {
+        if (mine_.empty()) take(parts_.queue.next());
+        const Instruction current = mine_.front();
+        mine_.pop_front();
+        // A shard found torn is announced when it is found: nothing may be announced before it.
+        if (!std::holds_alternative<VerifyShard>(current)) claim_ahead();
+        if (const auto* run = std::get_if<RunShard>(&current))
+            run_shard(run->shard, false);
+        else if (const auto* verify = std::get_if<VerifyShard>(&current))
+            verify_shard(verify->shard);
+        else if (const auto* join = std::get_if<JoinCheckpoint>(&current))
+            parts_.sink.checkpoint(last_epoch_ = join->epoch);
+        else
+            return;
+    }
+}
+
+void Worker::take(const Instruction& instruction)
+{
+    if (const auto* run = std::get_if<RunShard>(&instruction))
+        parts_.reader.announce(run->shard, parts_.experiment.reads(run->shard));
+    mine_.push_back(instruction);
+}
+
+void Worker::claim_ahead()
+{
+    if (!mine_.empty()) return;
+    if (const std::optional<Instruction> ahead = parts_.queue.try_next()) take(*ahead);
+}
+
+void Worker::run_shard(const Shard& shard, bool recomputed)
+{
+    if (parts_.stop.load()) return;
+    const Stopwatch total;
+    ClaimingStream inputs(*this, parts_.reader.open(shard));
+    double wait_write_s = 0.0;
+    const auto write = [&](ColumnId column, OwnedBatch rows) {
+        const Stopwatch waited;
+        parts_.sink.write(shard, column, std::move(rows));
+        wait_write_s += waited.seconds();
+    };
+    try {
+        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed};
+        parts_.experiment.run_shard(shard, tools);
+    } catch (const ShardStopped&) {
+        parts_.sink.abandon(shard);
+        return;
+    } catch (Error& error) {
+        throw error.add_context(
+            fmt::format("while running shard {} on rank {}", index_of(shard.id), parts_.rank));
+    }
+    ShardReport report = report_on(shard);
+    report.recomputed = recomputed ? 1 : 0;
+    report.fill_s = static_cast<float>(inputs.fill_s());
+    report.wait_fill_s = static_cast<float>(inputs.wait_s());
+    report.wait_write_s = static_cast<float>(wait_write_s);
+    report.compute_s = static_cast<float>(total.seconds() - inputs.wait_s() - wait_write_s);
+    seal(shard, report);
+}
+
+ShardReport Worker::report_on(const Shard& shard) const
+{
+    ShardReport report;
+    report.shard = shard.id;
+    report.items = static_cast<std::uint32_t>(shard.items.count);
+    report.rank = parts_.rank;
+    report.finished_s = parts_.since_start.seconds();
+    return report;
+}
+
+void Worker::seal(const Shard& shard, const ShardReport& report)
+{
+    // On the writer thread, which outlives this worker when an error unwinds; the queue stands.
+    parts_.sink.seal(
+        shard, parts_.rank, report.compute_s,
+        [&queue = parts_.queue, clock = parts_.since_start, report](const Sealed& sealed) {
+            ShardReport told = report;
+            told.checksum = sealed.checksum;
+            told.write_s = sealed.write_s;
+            told.finished_s = clock.seconds();
+            queue.completed(told);
+        });
+}
+
+void Worker::verify_shard(const Shard& shard)
+{
+    if (parts_.stop.load()) return;
+    if (parts_.sink.verify(shard)) {
+        ShardReport report = report_on(shard);
+        report.verified = 1;
+        parts_.queue.completed(report);
+        return;
+    }
+    spdlog::warn("shard {} does not match its checksum and is computed again", index_of(shard.id));
+    parts_.reader.announce(shard, parts_.experiment.reads(shard));
+    run_shard(shard, true);
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "engine/base/stopwatch.hpp"
+#include "engine/run/campaign.hpp"
+#include "engine/run/input_reader.hpp"
+#include "engine/schedule/shard_queue.hpp"
+#include "engine/store/sink.hpp"
+
+namespace twinscreen {
+
+/// What a worker works with; everything outlives it.
+struct WorkerParts {
+    Experiment& experiment;
+    const StagePlan& stage;
+    ResultSink& sink;
+    ShardQueue& queue;
+    InputReader& reader;
+    const std::atomic<bool>& stop;
+    int rank = 0;
+    std::uint64_t seed = 0;
+    Stopwatch since_start;
+};
+
+/// What one rank does between the opening of a stage and its end: claims shards, one ahead, so that
+/// their inputs are read while it computes; verifies what a lost node may have torn; joins
+/// checkpoints.
+class Worker {
+public:
+    explicit Worker(const WorkerParts& parts);
+
+    /// Until the queue says Finish. Collective where the queue announces checkpoints.
+    void work();
+    /// Of the last checkpoint joined; the same on every rank after `work`.
+    std::uint32_t last_epoch() const noexcept { return last_epoch_; }
+
+private:
+    class ClaimingStream;
+
+    void take(const Instruction& instruction);
+    void claim_ahead();
+    void run_shard(const Shard& shard, bool recomputed);
+    void seal(const Shard& shard, const ShardReport& report);
+    void verify_shard(const Shard& shard);
+    ShardReport report_on(const Shard& shard) const;
+
+    WorkerParts parts_;
+    std::unique_ptr<Executor> executor_;
+    std::deque<Instruction> mine_;  // claimed and not started
+    std::uint32_t last_epoch_;
+};
+
+}  // namespace twinscreen

@@ -277,7 +277,7 @@ void run(const std::filesystem::path& bundles)
     ConfigDocument campaign =
         ConfigDocument::parse("family = \"gabor_energy\"\n", "gabor_energy", ".");
     ConfigSection section = campaign.root();
-    cases.push_back({"gabor_energy", make_twin(section, 0), {}, 0.0});
+    cases.push_back({"gabor_energy", make_twin(section), {}, 0.0});
     for (Case& c : cases) measure(c, *executor);
 }
 

@@ -69,18 +69,11 @@ build_benchmarks()
 
 bundles=$cache/benchmark-bundles
 
-# convert NAME FOLDER: bundles of the published models in FOLDER, once per state of the converters.
+# convert KIND FOLDER: bundles of the published models in that folder of the data, if it is there.
 convert()
 {
-    local stamp=$bundles/.$1.stamp wanted
     [[ -d $TWINSCREEN_DATA/$2 ]] || return 0
-    wanted=$(cat -- "$twinscreen_root"/engine/twin/converters/*.py | sha256sum)
-    if [[ -f $stamp && $(< "$stamp") == "$wanted" ]]; then return; fi
-    step "converting the models of $TWINSCREEN_DATA/$2"
-    mkdir -p -- "$bundles"
-    "$python" "$twinscreen_root/engine/twin/converters/convert_$1.py" "$TWINSCREEN_DATA/$2" "$bundles" \
-        < /dev/null || fail "the conversion of $2 failed (see above)."
-    printf '%s\n' "$wanted" > "$stamp"
+    convert_models "$1" "$TWINSCREEN_DATA/$2" "$bundles"
 }
 
 # Sets have_models if bundles and images are at hand.

@@ -11,9 +11,9 @@ usage: cluster/quickstart.sh [--fetch-only] [--ranks N] [--out DIR]
 
 Installs what is missing (Debian packages; LibTorch and Python packages in a cache folder), builds
 build/release/twinscreen and screens stimuli through an analytic V1 population on N MPI ranks. When
-real models are found (TWINSCREEN_DATA, else ../shared/data beside the clone) it converts them and
-screens the V4 images through the V4 models as well. The same command again continues a job that
-was stopped, and takes seconds when all is done.
+real models are found (TWINSCREEN_DATA, else ../shared/data beside the clone) it converts them, scores
+the V4 models against recorded neurons and screens the V4 images through them as well. The same
+command again continues a job that was stopped, and takes seconds when all is done.
 
   --fetch-only   only fill the cache (on a login node), so that the build needs no network
   --ranks N      MPI processes (default 2)
@@ -88,50 +88,39 @@ screen()
     ((status == 0)) || exit "$status"
 }
 
-# list_results SUFFIX: the finished campaigns' files of that kind, each ended by a zero byte.
-list_results()
+# convert_v4: bundles of the V4 models; accuracies that campaigns have found go into their unit tables.
+convert_v4()
 {
-    local name
-    for name in "${finished[@]}"; do
-        find "$results/$name" -maxdepth 2 -name "*.$1" -print0 | sort -z
+    local name tables=()
+    for name in "${accuracy_campaigns[@]}"; do
+        if [[ -f $results/$name/accuracy.csv ]]; then
+            tables+=(--accuracy "$results/$name/accuracy.csv")
+        fi
     done
-}
-
-# convert NAME CONVERTER SOURCE: bundles of SOURCE in TWINSCREEN_BUNDLES, unless they are up to date.
-convert()
-{
-    local stamp=$TWINSCREEN_BUNDLES/.$1.stamp wanted
-    wanted=$({
-        cat -- engine/twin/converters/*.py
-        cd -- "$3" && find . -type f -printf '%p %s %T@\n' | sort
-    } | sha256sum)
-    if [[ -f $stamp && $(< "$stamp") == "$wanted" ]]; then return; fi
-    step "converting the models of $3"
-    "$python" "engine/twin/converters/$2" "$3" "$TWINSCREEN_BUNDLES" < /dev/null \
-        || fail "the conversion of $3 failed (see above)."
-    printf '%s\n' "$wanted" > "$stamp"
+    convert_models v4_compact "$TWINSCREEN_DATA/v4-compact-models" "$TWINSCREEN_BUNDLES" "${tables[@]}"
 }
 
 finished=()
 screen quickstart
 
 if [[ -n $have_models ]]; then
-    mkdir -p -- "$TWINSCREEN_BUNDLES"
-    convert v4 convert_v4_compact.py "$TWINSCREEN_DATA/v4-compact-models"
+    accuracy_campaigns=(v4_accuracy_190923 v4_accuracy_210225)
+    convert_v4
     if [[ -d $TWINSCREEN_DATA/sensorium-mouse-v1-twins ]]; then
-        convert sensorium convert_sensorium.py "$TWINSCREEN_DATA/sensorium-mouse-v1-twins"
+        convert_models sensorium "$TWINSCREEN_DATA/sensorium-mouse-v1-twins" "$TWINSCREEN_BUNDLES"
     fi
+    for campaign in "${accuracy_campaigns[@]}"; do screen "$campaign"; done
+    convert_v4
     screen v4_screen
 fi
 
 say ""
 say "Done in $SECONDS s."
-mapfile -d '' -t stores < <(list_results h5)
-mapfile -d '' -t sheets < <(list_results png)
-for file in "${stores[@]}"; do say "  store          $file"; done
-for file in "${sheets[@]}"; do say "  contact sheet  $file"; done
-if ((${#stores[@]} > 0)); then
-    say "Open it in $python with"
-    say "  import xarray"
-    say "  print(xarray.open_datatree(\"${stores[0]}\"))"
-fi
+folders=("${finished[@]/#/$results/}")
+"$python" cluster/setup/describe_results.py "${folders[@]}"
+say "Open a store in $python with"
+say "  import xarray"
+say "  print(xarray.open_datatree(\"$(find "${folders[0]}" -maxdepth 1 -name '*.h5' | sort | head -n 1)\"))"
+say "Your own campaign:"
+say "  $twinscreen_root/build/release/twinscreen init screen"
+say "  $(mpirun_for_users) -n $ranks $twinscreen_root/build/release/twinscreen run screen.toml"

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <limits>
 
 #include <fmt/ranges.h>
 
-#include "experiments/encoding_report.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/recording.hpp"
@@ -31,6 +31,20 @@ struct Settings {
     std::uint32_t resamples = 1000;
     std::uint32_t halvings = 100;
     bool affine = false;  ///< predictions are brought to the recording's scale on the fit items
+};
+
+/// Scores of one unit on the scored items; NaN where a value does not exist.
+struct UnitScore {
+    double r = 0.0;      ///< Pearson, predicted against recorded averages
+    double r_low = 0.0;  ///< 95 % bootstrap interval over images
+    double r_high = 0.0;
+    double r_constant = 0.0;   ///< baseline: a constant explains nothing, 0
+    double r_luminance = 0.0;  ///< baseline: line on mean luminance, fitted on the fit items
+    double split_half = 0.0;
+    double cc_max = 0.0;
+    double cc_norm = 0.0;  ///< r / cc_max (Schoppe et al. 2016)
+    double fev = 0.0;
+    double feve = 0.0;  ///< Cadena et al. (2019)
 };
 
 /// A value per unit, as a summary column.
@@ -62,20 +76,29 @@ class EncodingScore final : public Experiment {
 public:
     explicit EncodingScore(Settings settings) : settings_(std::move(settings)) {}
 
+    void check(ConfigSection& section, const CampaignInputs& inputs) override
+    {
+        try {
+            recording_ =
+                read_recording(settings_.responses, settings_.layout, inputs.stimuli->count());
+            match_neurons(inputs);
+        } catch (const Error& error) {
+            section.complain("responses", error.what());
+        }
+        settle_ranges(section, inputs);
+    }
+
     std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
                                         const StageHistory& history) override
     {
         if (history.has(stage_name)) return std::nullopt;
         seed_ = inputs.seed;
-        recording_ = read_recording(settings_.responses, settings_.layout, inputs.stimuli->count());
-        settle_ranges(inputs);
         StagePlan stage;
         const ForwardWants wants{!inputs.twins.empty(), false};
         stage.forward = std::make_shared<ForwardPlan>(inputs.twins, inputs.covariates, wants);
         units_ = inputs.twins.empty() ? neuron_table() : stage.forward->units();
         areas_ = stage.forward->areas();
         has_twins_ = !inputs.twins.empty();
-        match_neurons(inputs);
         declare(stage);
         stage.plan = plan_stimulus_stage(stage_name, inputs, *stage.forward,
                                          units_.rows() * sizeof(float) + sizeof(double), 0);
@@ -125,13 +148,18 @@ public:
     }
 
     std::vector<std::string> report(const StageResults& results, const CampaignInputs&,
-                                    const std::filesystem::path&) override
+                                    const std::filesystem::path& folder) override
     {
-        if (scores_.empty()) score_all(results);  // the store was complete already
+        if (scores_.empty()) read_scores(results);  // the store was complete already
+        if (has_twins_) write_accuracy(folder / "accuracy.csv");
         std::vector<std::string> lines{
             fmt::format("scored items {} to {}; the luminance baseline is fitted on items {} to {}",
                         settings_.score.first, settings_.score.end - 1, settings_.fit.first,
                         settings_.fit.end - 1)};
+        if (settings_.fit.first == settings_.score.first)
+            lines.back() += ": in-sample, so flattering";
+        if (is_smoke_run_)
+            lines.push_back("this is a smoke run on the first items: the scores mean nothing");
         if (has_twins_)
             for (std::size_t area = 0; area < areas_.rows(); ++area)
                 lines.push_back(area_line(area));
@@ -144,17 +172,23 @@ public:
     }
 
 private:
-    void settle_ranges(const CampaignInputs& inputs)
+    /// A smoke run has too few items for the ranges of the campaign: its first half is fitted and
+    /// its second half scored.
+    void settle_ranges(ConfigSection& section, const CampaignInputs& inputs)
     {
         const std::uint64_t items = inputs.items();
         if (settings_.score.end == 0) settings_.score = {0, items};
         if (settings_.fit.end == 0) settings_.fit = settings_.score;
-        for (const Span& span : {settings_.score, settings_.fit})
-            TWINSCREEN_REQUIRE(span.end <= items, config,
-                               "encoding_score: items {} to {} are asked for, the campaign has {} "
-                               "items{}",
-                               span.first, span.end, items,
-                               inputs.schedule.limit > 0 ? " (with the limit of this run)" : "");
+        const bool fits = settings_.score.end <= items && settings_.fit.end <= items;
+        if (!fits && inputs.schedule.limit > 0) {
+            settings_.fit = {0, items / 2};
+            settings_.score = {items / 2, items};
+            is_smoke_run_ = true;
+        } else if (!fits) {
+            section.complain(settings_.score.end > items ? "score_items" : "fit_items",
+                             fmt::format("the campaign has {} items", items));
+        }
+        if (items < 4) section.complain("responses", "a score needs at least 4 items");
     }
 
     Table neuron_table() const
@@ -258,6 +292,7 @@ private:
                                               settings_.resamples, seed_);
         scores_.clear();
         for (std::size_t unit = 0; unit < units_.rows(); ++unit) {
+            results.check_stop();
             std::vector<double> prediction(items, nan);
             if (has_twins_)
                 for (std::size_t item = 0; item < items; ++item)
@@ -266,6 +301,37 @@ private:
             scores_.push_back(score_unit(neuron_of_unit_[unit], prediction,
                                          luminance.values<double>(), resamples));
         }
+    }
+
+    /// The scores as the summary holds them.
+    void read_scores(const StageResults& results)
+    {
+        scores_.assign(units_.rows(), {nan, nan, nan, nan, nan, nan, nan, nan, nan, nan});
+        for (const auto& [column, member] : score_ids_) {
+            const OwnedBatch values = results.read(column, 0, 1);
+            for (std::size_t unit = 0; unit < units_.rows(); ++unit)
+                scores_[unit].*member = values.values<double>()[unit];
+        }
+    }
+
+    /// What converters take as held-out accuracy: twin, id, heldout_r, its interval, the baseline.
+    void write_accuracy(const std::filesystem::path& file) const
+    {
+        const auto quoted = [](std::string text) {
+            for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2)
+                text.insert(at, 1, '"');
+            return '"' + text + '"';
+        };
+        std::ofstream stream(file);
+        stream << "twin,id,heldout_r,r_low,r_high,r_luminance\n";
+        for (std::size_t unit = 0; unit < units_.rows(); ++unit) {
+            const UnitScore& score = scores_[unit];
+            stream << fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}\n",
+                                  quoted(units_.text("twin", unit)),
+                                  quoted(units_.text("id", unit)), score.r, score.r_low,
+                                  score.r_high, score.r_luminance);
+        }
+        TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
     }
 
     /// The recorded averages of a neuron over the given items.
@@ -384,6 +450,7 @@ private:
     Table units_;
     Table areas_;
     bool has_twins_ = false;
+    bool is_smoke_run_ = false;
     std::vector<std::size_t> neuron_of_unit_;
     ColumnId predicted_{}, luminance_{};
     std::vector<std::pair<ColumnId, double UnitScore::*>> score_ids_;

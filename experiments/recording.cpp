@@ -10,7 +10,7 @@
 namespace twinscreen {
 namespace {
 
-/// Positions of the axes in the file: values[unit * stride[0] + item * stride[1] + ...].
+/// Which axis of the file is which.
 struct AxisOrder {
     std::size_t unit = 0;
     std::size_t item = 1;

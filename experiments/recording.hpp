@@ -13,7 +13,7 @@ struct Recording {
     std::size_t items = 0;
     std::size_t repeats = 1;
     std::vector<double> values;  ///< [neurons, items, repeats], NaN = missing
-    std::string digest;          ///< of the file's bytes
+    std::string digest;          ///< of the values as they lie in the file
 
     double at(std::size_t neuron, std::size_t item, std::size_t repeat = 0) const
     {

@@ -21,6 +21,18 @@ public:
     {
     }
 
+    void check(ConfigSection& section, const CampaignInputs& inputs) override
+    {
+        const ForwardPlan forward(inputs.twins, inputs.covariates, {false, false});
+        for (const auto& measure : measures_) {
+            try {
+                measure->check(forward.units());
+            } catch (const Error& error) {
+                section.complain("stored_units", error.what());
+            }
+        }
+    }
+
     std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
                                         const StageHistory& history) override
     {

@@ -44,13 +44,16 @@ public:
 
     ForwardWants wants() const override { return {true, false}; }
 
+    void check(const Table& units) const override
+    {
+        TWINSCREEN_REQUIRE(!filter_rows(units, filter_).empty(), config,
+                           "\"{}\" keeps none of the {} units", filter_, units.rows());
+    }
+
     void declare(const ForwardPlan& forward, std::vector<ColumnSpec>& columns,
                  std::vector<StageTables::AxisTable>& axes) override
     {
         kept_ = filter_rows(forward.units(), filter_);
-        TWINSCREEN_REQUIRE(!kept_.empty(), config,
-                           "screen.stored_units = \"{}\" keeps none of the {} units", filter_,
-                           forward.units().rows());
         all_ = kept_.size() == forward.units().rows();
         Axis axis = unit_axis(forward);
         if (!all_) {

@@ -20,6 +20,8 @@ class Measure {
 public:
     virtual ~Measure() = default;
     virtual ForwardWants wants() const = 0;
+    /// Throws Error(config) for settings that do not fit the units.
+    virtual void check(const Table& units) const { static_cast<void>(units); }
     /// Appends this measure's columns and the axes that they need; called once, before any shard.
     virtual void declare(const ForwardPlan& forward, std::vector<ColumnSpec>& columns,
                          std::vector<StageTables::AxisTable>& axes) = 0;

@@ -69,10 +69,6 @@ double halving_correlation(const Repeats& recorded, std::uint64_t seed, std::uin
     return pearson(first, second);
 }
 
-}  // namespace
-
-namespace {
-
 /// Sums of squares and products of deviations from the means.
 struct Products {
     double mean_x = 0.0;
@@ -226,6 +222,7 @@ double explained_fraction(const Repeats& recorded, std::span<const double> predi
     std::size_t trials = 0;
     for (std::size_t image = 0; image < recorded.images; ++image)
         for (const double value : repeats_of(recorded, image)) {
+            if (std::isnan(predicted[image])) continue;
             squares += (value - predicted[image]) * (value - predicted[image]);
             ++trials;
         }

@@ -74,7 +74,8 @@ struct Reliability {
 Reliability reliability(const Repeats& recorded, std::uint64_t seed, std::uint32_t halvings);
 
 /// Fraction of explainable variance explained, 1 - (MSE - noise) / (total - noise), with the mean
-/// squared error of single trials (Cadena et al. 2019). NaN where fev < 0.15, as they do.
+/// squared error of single trials (Cadena et al. 2019). Images whose prediction is NaN are left
+/// out. NaN where fev < 0.15, as they do.
 double explained_fraction(const Repeats& recorded, std::span<const double> predicted,
                           const Reliability& neuron);
 

@@ -30,6 +30,16 @@ mpirun_command()
     fi
 }
 
+# The mpirun that a user types here: as root (containers), Open MPI wants to be told.
+mpirun_for_users()
+{
+    if ((EUID == 0)); then
+        echo "mpirun --allow-run-as-root --mca btl_vader_single_copy_mechanism none"
+    else
+        echo mpirun
+    fi
+}
+
 # run_stoppable COMMAND...: Ctrl-C and SIGTERM become SIGUSR1, on which twinscreen stops cleanly and
 # exits with 75 (mpirun itself would kill its ranks). A second one is passed on as SIGTERM. If this
 # script is killed outright, mpirun gets SIGUSR1 too and does not live on unseen. Sets was_stopped.

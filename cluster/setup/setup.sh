@@ -16,6 +16,8 @@ source "$setup/libtorch.sh"
 source "$setup/build.sh"
 # shellcheck source=cluster/setup/launch.sh
 source "$setup/launch.sh"
+# shellcheck source=cluster/setup/bundles.sh
+source "$setup/bundles.sh"
 
 # prepare PACKAGE...
 prepare()

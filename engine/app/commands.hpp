@@ -15,15 +15,23 @@ struct CampaignOptions {
     std::filesystem::path out;           ///< --out DIR, empty: as the campaign says
 };
 
+/// What the command line of `encode` says.
+struct EncodeOptions {
+    std::filesystem::path bundle;
+    std::filesystem::path images;
+    std::filesystem::path out;
+    std::string units;                   ///< a filter over the unit table
+    std::vector<std::string> overrides;  ///< --set key=value
+};
+
 /// All commands give the exit code of the process; Error is caught in main.
 int init_command(const std::string& experiment, const std::filesystem::path& file, bool overwrite);
 int check_command(const CampaignOptions& options);
 int plan_command(const CampaignOptions& options, int ranks, bool json);
 /// Collective over the processes of the launcher.
 int run_command(const CampaignOptions& options);
-int encode_command(const std::filesystem::path& bundle, const std::filesystem::path& images,
-                   const std::filesystem::path& out, const std::string& units);
-int verify_command(const std::filesystem::path& folder, bool json);
+int encode_command(const EncodeOptions& options);
+int verify_command(const std::filesystem::path& folder, bool json, bool reopen);
 int list_command(const std::filesystem::path& bundle, bool json);
 int convert_command(const std::string& array, const std::filesystem::path& out);
 

@@ -23,42 +23,52 @@ std::string quoted(const std::string& text)
 }
 
 /// The campaign that `encode` stands for; its stimuli are opened from the path as they are.
-Campaign campaign_of(const std::filesystem::path& bundle, const std::filesystem::path& images,
-                     const std::string& units)
+Campaign campaign_of(const EncodeOptions& options)
 {
-    std::string text =
-        "[[twins]]\nbundle = " + quoted(std::filesystem::absolute(bundle).string()) + "\n";
-    if (!units.empty()) text += "units = " + quoted(units) + "\n";
-    text += "[[stimuli]]\npath = " + quoted(std::filesystem::absolute(images).string()) + "\n";
+    const auto absolute = [](const std::filesystem::path& path) {
+        return quoted(std::filesystem::absolute(path).string());
+    };
+    std::string text = "[[twins]]\nbundle = " + absolute(options.bundle) + "\n";
+    if (!options.units.empty()) text += "units = " + quoted(options.units) + "\n";
+    text += "[[stimuli]]\npath = " + absolute(options.images) + "\n";
     text += "[screen]\nmeasures = [\"units\"]\n";
-    return load_campaign({text, "encode", std::filesystem::current_path(), {}},
+    const auto here = std::filesystem::current_path();
+    return load_campaign({text, "encode (as a campaign)", here, options.overrides},
                          known_experiments());
 }
 
 }  // namespace
 
-int encode_command(const std::filesystem::path& bundle, const std::filesystem::path& images,
-                   const std::filesystem::path& out, const std::string& units)
+int encode_command(const EncodeOptions& options)
 {
+    const std::filesystem::path& out = options.out;
     TWINSCREEN_REQUIRE(!std::filesystem::exists(out), store,
                        "{} exists already (remove it, or give another name)", out.string());
     start_log(0);
     install_stop_signals();
-    Campaign campaign = campaign_of(bundle, images, units);
-    // The store grows beside OUT and takes its name at the end, so OUT is whole or absent.
+    Campaign campaign = campaign_of(options);
+    // The store grows beside OUT and takes its name at the end, so OUT is whole or absent. After a
+    // failure it is of no use: the next call may well have other images or settings.
     const std::filesystem::path work = out.string() + ".partial";
+    std::filesystem::remove_all(work);
     const auto communicator = make_local_communicator();
+    RunSummary summary;
     try {
-        const RunSummary summary = run_campaign(campaign, work, *communicator, stop_requested());
-        if (summary.exit_code != 0) {
-            std::cout << "stopped; the same command goes on\n";
-            return summary.exit_code;
-        }
-        for (const std::string& line : summary.lines) std::cout << line << "\n";
+        summary = run_campaign(campaign, work, *communicator, stop_requested());
     } catch (const AgreedFailure& failure) {
+        std::filesystem::remove_all(work);
         std::cerr << failure.message << "\n";
         return failure.exit_code;
+    } catch (...) {
+        std::filesystem::remove_all(work);
+        throw;
     }
+    if (summary.exit_code != 0) {
+        std::filesystem::remove_all(work);
+        std::cout << "stopped; nothing was written\n";
+        return summary.exit_code;
+    }
+    for (const std::string& line : summary.lines) std::cout << line << "\n";
     std::filesystem::rename(work / "responses.h5", out);
     std::filesystem::remove_all(work);
     std::cout << "responses: " << out.string() << ", dataset /columns/response [item, unit]\n"

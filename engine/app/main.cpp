@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -6,6 +8,7 @@
 
 #include "engine/app/commands.hpp"
 #include "engine/base/error.hpp"
+#include "engine/config/section.hpp"
 #include "kernels/runtime.hpp"
 
 namespace twinscreen {
@@ -39,6 +42,7 @@ public:
 
     int run(int argc, char** argv)
     {
+        if (argc > 1 && argv[1][0] != '-') require_known(argv[1]);
         try {
             app_.parse(argc, argv);
         } catch (const CLI::ParseError& error) {
@@ -49,6 +53,17 @@ public:
     }
 
 private:
+    void require_known(const std::string& word) const
+    {
+        std::vector<std::string> known;
+        for (const CLI::App* sub : app_.get_subcommands({})) known.push_back(sub->get_name());
+        if (std::find(known.begin(), known.end(), word) != known.end()) return;
+        const auto nearest = nearest_word(word, known);
+        throw Error(Error::Kind::config, fmt::format("unknown command '{}'", word),
+                    nearest ? fmt::format("did you mean '{}'?", *nearest)
+                            : "twinscreen help lists the commands");
+    }
+
     CLI::App* command(const char* name, const char* text, const char* footer)
     {
         CLI::App* sub = app_.add_subcommand(name, text);
@@ -62,7 +77,8 @@ private:
         sub->add_option("--set", campaign_.overrides,
                         "override a key: --set screen.top_k=20 --set stimuli.0.count=100")
             ->allow_extra_args(false);
-        sub->add_option("--limit", campaign_.limit, "only the first N stimuli (a smoke run)");
+        sub->add_option("--limit", campaign_.limit, "only the first N stimuli (a smoke run)")
+            ->check(CLI::PositiveNumber);
     }
 
     void add_init()
@@ -123,9 +139,15 @@ private:
         sub->add_option("IMAGES", images_, "folder, zip, .npy, FILE.h5:/dataset or one image")
             ->required();
         sub->add_option("OUT", out_, "the HDF5 file to write")->required();
-        sub->add_option("--units", units_, "a filter over the unit table: \"heldout_r > 0.3\"");
+        sub->add_option("--units", units_, "a filter over the unit table: \"area == 'V4'\"");
+        sub->add_option("--set", campaign_.overrides,
+                        "other keys of the twin or stimuli: --set \"twins.0.pupil=[0, 0]\" --set "
+                        "\"stimuli.0.range=[0, 1]\"")
+            ->allow_extra_args(false);
         sub->callback([this] {
-            action_ = [this] { return encode_command(bundle_, images_, out_, units_); };
+            action_ = [this] {
+                return encode_command({bundle_, images_, out_, units_, campaign_.overrides});
+            };
         });
     }
 
@@ -138,7 +160,10 @@ private:
             "ranks, on who did what, or on restarts.");
         sub->add_option("DIR", folder_, "folder of the store")->required();
         sub->add_flag("--json", flag_, "for programs");
-        sub->callback([this] { action_ = [this] { return verify_command(folder_, flag_); }; });
+        sub->add_flag("--reopen", reopen_,
+                      "mark damaged shards as not done: the next run computes them again");
+        sub->callback(
+            [this] { action_ = [this] { return verify_command(folder_, flag_, reopen_); }; });
     }
 
     void add_list()
@@ -166,12 +191,19 @@ private:
     void add_help()
     {
         CLI::App* sub = command("help", "explain a command", "Example:  twinscreen help run");
-        sub->add_option("COMMAND", experiment_, "");
+        sub->add_option("COMMAND", topic_, "the command to explain");
         sub->callback([this] {
             action_ = [this] {
                 const CLI::App* about = &app_;
-                if (!experiment_.empty()) about = app_.get_subcommand(experiment_);
-                std::printf("%s", about->help().c_str());
+                if (!topic_.empty()) {
+                    require_known(topic_);
+                    about = app_.get_subcommand(topic_);
+                }
+                // Not about->help(): of the program itself that would be the help of "help".
+                const std::string text = app_.get_formatter()->make_help(
+                    about, about == &app_ ? "twinscreen" : "twinscreen " + topic_,
+                    CLI::AppFormatMode::Normal);
+                std::printf("%s", text.c_str());
                 return 0;
             };
         });
@@ -183,6 +215,7 @@ private:
     std::function<int()> action_;
     CampaignOptions campaign_;
     std::string experiment_;
+    std::string topic_;
     std::filesystem::path bundle_;
     std::filesystem::path images_;
     std::filesystem::path out_;
@@ -191,6 +224,7 @@ private:
     std::string array_;
     int ranks_ = 2;
     bool flag_ = false;
+    bool reopen_ = false;
 };
 
 }  // namespace
@@ -198,17 +232,17 @@ private:
 
 int main(int argc, char** argv)
 {
+    // A write beyond the limit on file sizes then fails, with a sentence, instead of ending us.
+    std::signal(SIGXFSZ, SIG_IGN);
     try {
         const twinscreen::KernelRuntime runtime;
         return twinscreen::CommandLine().run(argc, argv);
     } catch (const CLI::Error& error) {
         std::fprintf(stderr, "twinscreen: %s\n", error.what());
         return 2;
-    } catch (const twinscreen::Error& error) {
+    } catch (const std::exception& exception) {
+        const twinscreen::Error error = twinscreen::as_error(exception);
         std::fprintf(stderr, "%s\n", error.what());
         return error.exit_code();
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "twinscreen: internal error: %s\n", error.what());
-        return 70;
     }
 }

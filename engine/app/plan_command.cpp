@@ -6,6 +6,7 @@
 #include "engine/app/commands.hpp"
 #include "engine/run/campaign.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/run/reader_threads.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -41,14 +42,16 @@ struct Memory {
     double total() const { return twins + inputs + shard + writer; }
 };
 
-Memory memory_of(const StagePlan& stage, const Campaign& campaign)
+Memory memory_of(const StagePlan& stage, const Campaign& campaign, int ranks)
 {
     constexpr double library_bytes = 400.0 * (1U << 20U);  // LibTorch, MPI and HDF5, as loaded
     Memory memory;
     memory.twins = library_bytes + static_cast<double>(stage.forward->memory_bytes());
     for (const InputTransform& canvas : stage.forward->canvases())
         memory.inputs += static_cast<double>(canvas.row_shape().count()) * sizeof(float);
-    const int readers = std::max(campaign.run.reader_threads, 1);
+    // As if all ranks ran on this machine.
+    const int readers = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
+                                                        : default_reader_threads(ranks);
     memory.inputs *= static_cast<double>(stage.plan.batch_items) * (2.0 * readers + 3.0);
     for (const ColumnSpec& column : stage.columns) {
         const auto row = static_cast<double>(column.row_bytes());
@@ -72,6 +75,10 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
     if (plan.shards() < static_cast<std::uint64_t>(ranks) * 32)
         std::cout << "  warning: below 32 shards per rank the slowest rank holds the others up "
                      "([run] shard_items)\n";
+    if (campaign.schedule.batch_items > 0 && campaign.schedule.batch_items != plan.batch_items)
+        std::cout << fmt::format(
+            "  (batches of {} were asked for: the networks take multiples of {})\n",
+            campaign.schedule.batch_items, stage.forward->batch_multiple());
     double macs = 0.0;
     double naive = 0.0;
     std::cout << "  forward passes of one stimulus:\n";
@@ -100,7 +107,7 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
                                  bytes_text(bytes));
     }
     std::cout << fmt::format("    together {}\n", bytes_text(total));
-    const Memory memory = memory_of(stage, campaign);
+    const Memory memory = memory_of(stage, campaign, ranks);
     std::cout << fmt::format(
         "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer "
         "{})\n",
@@ -135,7 +142,7 @@ nlohmann::json json_of(const StagePlan& stage, const Campaign& campaign, int ran
             {"ranks", ranks},
             {"columns", columns},
             {"passes", passes},
-            {"memory_per_rank_bytes", memory_of(stage, campaign).total()}};
+            {"memory_per_rank_bytes", memory_of(stage, campaign, ranks).total()}};
 }
 
 }  // namespace

@@ -21,8 +21,12 @@ namespace {
 std::filesystem::path folder_of(const CampaignOptions& options, const Campaign& campaign)
 {
     if (!options.out.empty()) return options.out;
-    if (!campaign.out.empty()) return campaign.out.lexically_normal();
-    return std::filesystem::path("results") / campaign.name;
+    const std::filesystem::path named = campaign.out.empty()
+                                            ? std::filesystem::path("results") / campaign.name
+                                            : campaign.out.lexically_normal();
+    // A smoke run is another campaign: it must not stand in the way of the whole one.
+    if (options.limit == 0) return named;
+    return fmt::format("{}-limit{}", named.string(), options.limit);
 }
 
 void print_summary(const RunSummary& summary, const std::filesystem::path& folder)
@@ -68,15 +72,13 @@ int run_command(const CampaignOptions& options)
     } catch (const AgreedFailure& failure) {
         if (!failure.message.empty()) std::fprintf(stderr, "%s\n", failure.message.c_str());
         return failure.exit_code;
-    } catch (const Error& error) {
+    } catch (const std::exception& exception) {
+        const Error error = as_error(exception);
         // The other ranks do not know: nobody may wait for them in a collective call.
         std::fprintf(stderr, "%s\n", error.what());
         communicator->abort(error.exit_code());
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "internal error: %s\n", error.what());
-        communicator->abort(70);
     }
-    return 70;
+    return 70;  // not reached: abort does not return
 }
 
 }  // namespace twinscreen

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 
 #include <fmt/ranges.h>
@@ -21,6 +22,13 @@ nlohmann::json json_of(const StageVerdict& stage)
             {"bad_shards", stage.bad_shards},
             {"bad_summary", stage.bad_summary},
             {"content_hash", stage.content_hash}};
+}
+
+bool is_damaged(const StoreVerdict& verdict)
+{
+    return std::any_of(verdict.stages.begin(), verdict.stages.end(), [](const auto& stage) {
+        return !stage.bad_shards.empty() || stage.bad_summary;
+    });
 }
 
 void print_json(const StoreVerdict& verdict)
@@ -52,14 +60,13 @@ void print_text(const StoreVerdict& verdict)
                   << count_text(stage.shards) << " shards sealed"
                   << (stage.complete ? ", complete" : "") << "\n";
         if (!stage.bad_shards.empty())
-            std::cout << fmt::format(
-                "  damaged shards: {} (the next run computes them again "
-                "only after they are reopened: run with --out elsewhere, or "
-                "restore the file)\n",
-                fmt::join(stage.bad_shards, ", "));
+            std::cout << fmt::format("  damaged shards: {}\n", fmt::join(stage.bad_shards, ", "));
         if (stage.bad_summary) std::cout << "  the summary is damaged\n";
     }
-    if (verdict.content_hash.empty())
+    if (is_damaged(verdict))
+        std::cout << "no content hash: the store is damaged. twinscreen verify DIR --reopen, then "
+                     "the same run command, compute the damaged shards again\n";
+    else if (verdict.content_hash.empty())
         std::cout << "no content hash: the store is not complete\n";
     else
         std::cout << "content hash: " << verdict.content_hash << "\n";
@@ -67,16 +74,20 @@ void print_text(const StoreVerdict& verdict)
 
 }  // namespace
 
-int verify_command(const std::filesystem::path& folder, bool json)
+int verify_command(const std::filesystem::path& folder, bool json, bool reopen)
 {
-    const StoreVerdict verdict = verify_store(folder);
+    StoreVerdict verdict = verify_store(folder);
+    const bool damaged = is_damaged(verdict);
+    if (damaged) verdict.content_hash.clear();
     if (json)
         print_json(verdict);
     else
         print_text(verdict);
-    for (const StageVerdict& stage : verdict.stages)
-        if (!stage.bad_shards.empty() || stage.bad_summary)
-            return Error(Error::Kind::store, "").exit_code();
+    if (!damaged) return 0;
+    if (!reopen) return Error(Error::Kind::store, "").exit_code();
+    const std::uint64_t reopened = reopen_damaged(folder, verdict);
+    std::cerr << fmt::format("reopened {} shards; run the campaign again to compute them\n",
+                             reopened);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/base/error.hpp"
 
 #include <cstdio>
+#include <new>
 #include <utility>
 
 namespace twinscreen {
@@ -36,6 +37,19 @@ void Error::compose()
     text_ = message_;
     for (const std::string& line : context_) text_ += "\n  " + line;
     if (!hint_.empty()) text_ += "\n  " + hint_;
+}
+
+Error as_error(const std::exception& exception)
+{
+    if (const auto* known = dynamic_cast<const Error*>(&exception)) return *known;
+    const std::string text = exception.what();
+    // LibTorch has its own words for it.
+    const bool out_of_memory = dynamic_cast<const std::bad_alloc*>(&exception) != nullptr ||
+                               text.find("can't allocate memory") != std::string::npos;
+    if (!out_of_memory) return {Error::Kind::internal, "internal error: " + text};
+    return {Error::Kind::device, fmt::format("not enough memory ({})", text),
+            "twinscreen plan shows what a rank needs; start fewer ranks on this machine, or use "
+            "one with more memory"};
 }
 
 void detail::assertion_failed(const char* expression, const char* file, int line)

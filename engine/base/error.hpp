@@ -35,6 +35,10 @@ private:
     std::string text_;
 };
 
+/// Any exception as one for a person: running out of memory is the machine's limit, everything
+/// else is our own mistake.
+Error as_error(const std::exception& exception);
+
 /// Exit code of a job that was stopped by a signal and goes on when started again.
 inline constexpr int exit_resumable = 75;
 

@@ -26,7 +26,5 @@ public:
 };
 
 std::unique_ptr<Executor> make_host_executor();
-/// An executor on the given GPU; a build without CUDA reports the missing build option.
-std::unique_ptr<Executor> make_gpu_executor(int ordinal);
 
 }  // namespace twinscreen

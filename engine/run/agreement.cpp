@@ -12,10 +12,8 @@ void agree(Communicator& communicator, const std::function<void()>& action)
     std::optional<Error> mine;
     try {
         action();
-    } catch (const Error& error) {
-        mine = error;
     } catch (const std::exception& error) {
-        mine = Error(Error::Kind::internal, error.what());
+        mine = as_error(error);
     }
     const double nobody = communicator.size();
     const double reporter = mine ? communicator.rank() : nobody;

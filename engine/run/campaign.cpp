@@ -51,13 +51,15 @@ void read_run_section(ConfigSection section, Campaign& campaign)
     run.queue = section.one_of("queue", "auto", {"auto", "service", "static"});
     if (section.one_of("on_bad_image", "stop", {"stop", "nan"}) == "nan")
         run.on_bad_image = BadImage::record_nan;
+    run.accept_changed_stimuli =
+        section.one_of("changed_stimuli", "refuse", {"refuse", "accept"}) == "accept";
     section.reject_unknown_keys();
 }
 
 void read_twins(ConfigSection& root, Campaign& campaign)
 {
     for (ConfigSection& section : root.children("twins")) {
-        Twin twin = make_twin(section, campaign.seed);
+        Twin twin = make_twin(section);
         campaign.covariates.push_back(read_covariates(section, twin));
         if (!twin.parts.empty()) section.reject_unknown_keys();
         for (const Twin& other : campaign.twins)
@@ -127,6 +129,29 @@ void read_experiment(ConfigSection& root, Campaign& campaign, const ExperimentRe
                       fmt::format("the campaign names no experiment (expected {})", names));
 }
 
+/// Item columns that covariates name, as the first stimulus has them.
+void check_covariates(ConfigSection& root, const Campaign& campaign)
+{
+    if (!campaign.stimuli || root.has_mistakes()) return;
+    const Table described = campaign.stimuli->describe({ItemId{0}, 1});
+    std::vector<ConfigSection> sections = root.children("twins");
+    for (std::size_t twin = 0; twin < campaign.covariates.size(); ++twin)
+        for (const CovariateBinding& binding : campaign.covariates[twin])
+            for (const std::string& name : binding.columns) {
+                const TableColumn* column = described.find(name);
+                if (column != nullptr && !column->is_text()) continue;
+                std::vector<std::string> known;
+                for (const TableColumn& other : described.columns)
+                    if (!other.is_text()) known.push_back(other.name);
+                const auto nearest = nearest_word(name, known);
+                sections[twin].complain(
+                    binding.name,
+                    fmt::format("the stimuli have no item column of numbers named '{}'", name),
+                    nearest ? fmt::format("did you mean '{}'?", *nearest)
+                            : "item columns come from `labels` of [[stimuli]]");
+            }
+}
+
 /// Every stimulus set against every network input: sizes in degrees, array shapes.
 void check_stimuli(ConfigSection& root, const Campaign& campaign)
 {
@@ -165,6 +190,11 @@ Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& regis
     read_experiment(root, campaign, registry);
     root.reject_unknown_keys();
     check_stimuli(root, campaign);
+    check_covariates(root, campaign);
+    if (!root.has_mistakes()) {
+        ConfigSection section = root.child(campaign.experiment_name);
+        campaign.experiment->check(section, campaign.inputs());
+    }
     document.throw_if_invalid();
     return campaign;
 }

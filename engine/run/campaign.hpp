@@ -18,8 +18,9 @@ struct RunSettings {
     int queue_mib = 256;     ///< bound of the writer's queue [MiB]
     bool mixed_numerics = false;
     BadImage on_bad_image = BadImage::stop;
-    std::string queue = "auto";  ///< "auto", "service", "static"
-    double silence_s = 20.0;     ///< a rank silent for longer ends the job [s]
+    bool accept_changed_stimuli = false;  ///< go on although files have other sizes or contents
+    std::string queue = "auto";           ///< "auto", "service", "static"
+    double silence_s = 20.0;              ///< a rank silent for longer ends the job [s]
 };
 
 /// One validated campaign file. The same on every rank.

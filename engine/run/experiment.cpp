@@ -82,7 +82,7 @@ std::uint64_t choose_shard_items(std::uint64_t items, std::uint64_t batch, doubl
 void describe_stimuli(const CampaignInputs& inputs, StageTables& tables)
 {
     constexpr std::uint64_t most_rows = 10'000'000;
-    if (inputs.items() > most_rows) {
+    if (inputs.items() > most_rows && inputs.stimuli->drawn_for_canvas()) {
         tables.items_as_function =
             fmt::format("seed {}; {}", inputs.seed, inputs.stimuli->identity());
         return;

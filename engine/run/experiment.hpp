@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -65,16 +66,26 @@ private:
 /// Columns of the running stage, readable by `combine` and `report` on rank 0.
 class StageResults {
 public:
-    StageResults(const Plan& plan, ResultSink& sink) : plan_(plan), sink_(sink) {}
+    StageResults(const Plan& plan, ResultSink& sink, const std::atomic<bool>& stop)
+        : plan_(plan), sink_(sink), stop_(stop)
+    {
+    }
     const Plan& plan() const noexcept { return plan_; }
     OwnedBatch read(ColumnId column, std::uint64_t first_row, std::uint64_t rows) const
     {
         return sink_.read(column, first_row, rows);
     }
 
+    /// Throws StopRequested if the job was asked to stop; for long loops.
+    void check_stop() const
+    {
+        if (stop_.load()) throw StopRequested{};
+    }
+
 private:
     const Plan& plan_;
     ResultSink& sink_;
+    const std::atomic<bool>& stop_;
 };
 
 /// Rows of stage columns, in column order.
@@ -93,6 +104,9 @@ struct ShardTools {
 class Experiment {
 public:
     virtual ~Experiment() = default;
+    /// Complains in the experiment's own section about settings that do not fit the twins or
+    /// stimuli; called once, before the first stage. Independent.
+    virtual void check(ConfigSection&, const CampaignInputs&) {}
     /// Collective, same answer on every rank; nullopt: the campaign is complete. Throws
     /// Error(config or data) for settings that do not fit the twins or stimuli.
     virtual std::optional<StagePlan> next_stage(const CampaignInputs&, const StageHistory&) = 0;
@@ -103,7 +117,7 @@ public:
     /// Rank 0, when every shard of the stage is sealed: the stage's summary, combined from the
     /// shards in shard order.
     virtual SummaryRows combine(const StageResults&) { return {}; }
-    /// Rank 0, after the last stage: plain lines for the closing summary; may put pictures into
+    /// Rank 0, after each stage: plain lines for the closing summary; may put files for people into
     /// the folder.
     virtual std::vector<std::string> report(const StageResults&, const CampaignInputs&,
                                             const std::filesystem::path& folder)
@@ -134,8 +148,8 @@ private:
     std::vector<Entry> entries_;
 };
 
-/// Fills `tables` with the description of the campaign's stimuli: a table, or above 10^7 items the
-/// function that makes them (their identity text).
+/// Fills `tables` with the description of the campaign's stimuli: a table, or above 10^7 synthetic
+/// items the function that makes them (their identity text).
 void describe_stimuli(const CampaignInputs& inputs, StageTables& tables);
 
 /// Batch and shard sizes for a stage over stimuli. The sizes depend on the campaign only.

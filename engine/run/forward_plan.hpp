@@ -54,7 +54,7 @@ public:
 
     /// One line per backbone pass, for `plan`.
     struct PassSummary {
-        std::string twins;  ///< "v4_shared_25 x 2 readouts"
+        std::string twins;  ///< "v4_190923" or "subject 1, subject 2"
         std::string input;  ///< "112x112x3"
         std::size_t networks = 0;
         std::size_t readouts = 0;

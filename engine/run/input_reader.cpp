@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -57,6 +58,7 @@ private:
             if (on_bad_image_ == BadImage::stop || error.kind() != Error::Kind::data) throw;
             spdlog::warn("recorded as NaN: {}", error.what());
             batch.valid[row] = 0;
+            batch.luminance[row] = std::numeric_limits<double>::quiet_NaN();
             for (OwnedBatch& canvas : batch.canvases) {
                 const Batch bad = rows_of(canvas.view(), static_cast<std::int64_t>(row), 1);
                 std::ranges::fill(values_of<float>(bad), 0.0F);
@@ -149,12 +151,18 @@ public:
         return *this;
     }
 
+    bool wants_more() const override
+    {
+        const std::scoped_lock lock(mutex_);
+        return tasks_.size() < static_cast<std::size_t>(settings_.threads);
+    }
+
     const InputBatch* next() override
     {
         std::unique_lock lock(mutex_);
         release_current();
         if (batches_left_ == 0) return nullptr;
-        if (settings_.stop != nullptr && settings_.stop->load()) throw ShardStopped{};
+        if (settings_.stop != nullptr && settings_.stop->load()) throw StopRequested{};
         Slot& slot = slots_[in_use_ % slots_.size()];
         const Stopwatch waited;
         work_changed_.wait(lock, [&] { return slot.filled == in_use_ + 1; });

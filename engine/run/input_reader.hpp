@@ -15,19 +15,20 @@ struct InputBatch {
     ItemRange items;                     ///< the real items; rows beyond are padding
     std::vector<OwnedBatch> canvases;    ///< each f32 [batch_items, canvas row]
     std::vector<OwnedBatch> covariates;  ///< each f32 [batch_items, extent]
-    std::vector<double> luminance;       ///< [items] mean pixel value of the picture [0..255]
-    std::vector<std::uint8_t> valid;     ///< [items] 0: the picture could not be read
+    std::vector<double>
+        luminance;  ///< [items] mean pixel value of the picture [0..255], NaN if not valid
+    std::vector<std::uint8_t> valid;  ///< [items] 0: the picture could not be read
 };
 
-/// Thrown out of InputStream::next when the job is asked to stop in the middle of a shard.
-struct ShardStopped {};
+/// Thrown when the job is asked to stop in the middle of a shard or of combining a stage.
+struct StopRequested {};
 
 /// The declared reads of one shard, batch by batch, in item order.
 class InputStream {
 public:
     virtual ~InputStream() = default;
     /// The next batch, or nullptr after the last. Valid until the next call. Throws Error(data)
-    /// for a stimulus that cannot be read, ShardStopped on a stop request.
+    /// for a stimulus that cannot be read, StopRequested on a stop request.
     virtual const InputBatch* next() = 0;
     /// Time that readers spent on the batches given out so far [s].
     virtual double fill_s() const noexcept = 0;
@@ -40,7 +41,7 @@ enum class BadImage { stop, record_nan };
 struct ReaderSettings {
     std::uint32_t batch_items = 32;
     int threads = 1;
-    int depth = 4;  ///< batches filled ahead
+    int depth = 4;  ///< batches filled ahead of the one in use, beside one per thread
     BadImage on_bad_image = BadImage::stop;
     const std::atomic<bool>* stop = nullptr;
 };
@@ -53,6 +54,8 @@ public:
     virtual void announce(const Shard& shard, ItemRange stimuli) = 0;
     /// The stream of the shard that was announced first and not opened yet; the shard must match.
     virtual InputStream& open(const Shard& shard) = 0;
+    /// True while some thread would find no announced batch to begin with: announce another shard.
+    virtual bool wants_more() const = 0;
 };
 
 std::unique_ptr<InputReader> make_input_reader(const StimulusSource&,

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <sched.h>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/log.hpp"
 #include "engine/run/agreement.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/run/reader_threads.hpp"
 #include "engine/run/telemetry.hpp"
 #include "engine/run/worker.hpp"
 #include "engine/schedule/shard_queue.hpp"
@@ -20,18 +20,12 @@ namespace {
 
 using Clock = Progress::Clock;
 
-/// Cores of this node over its ranks: what one rank may use for reading beside computing.
-int default_reader_threads(Communicator& communicator)
+/// Collective.
+int ranks_of_node(Communicator& communicator)
 {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    const int cores = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-    // mpirun binds a rank to its own core, so the mask already excludes the other ranks' cores;
-    // unbound ranks see all cores of the node and share them.
     std::array<double, 1> node_ranks{static_cast<double>(communicator.node_rank() + 1)};
     communicator.all_reduce(node_ranks, Reduction::max);
-    const int shared = cores > 1 ? cores / static_cast<int>(node_ranks[0]) : 1;
-    return std::clamp(shared, 1, 8);
+    return static_cast<int>(node_ranks[0]);
 }
 
 /// Everything of one run that stages share.
@@ -66,6 +60,7 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
     options.identity = stage_identity(run.campaign, stage);
     options.numerics = run.numerics;
     options.allow_mixed_numerics = run.campaign.run.mixed_numerics;
+    if (run.campaign.run.accept_changed_stimuli) options.tolerated = {"stimuli"};
     options.queue_bytes = static_cast<std::size_t>(run.campaign.run.queue_mib) << 20U;
     std::string overrides;
     for (const std::string& assignment : run.campaign.overrides) overrides += assignment + "\n";
@@ -122,6 +117,10 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
 {
     const std::uint64_t shards = stage.plan.shards();
     const std::uint64_t left = state.open.size() + state.suspect.size();
+    const std::uint32_t asked = run.campaign.schedule.batch_items;
+    if (asked > 0 && asked != stage.plan.batch_items)
+        spdlog::info("batches of {} instead of {}: the networks take multiples of {}",
+                     stage.plan.batch_items, asked, stage.forward->batch_multiple());
     if (state.complete) {
         spdlog::info("{}: all {} shards are done already", stage.plan.stage, count_text(shards));
         return;
@@ -206,6 +205,22 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     return complete;
 }
 
+/// Collective: rank 0 combines the shards into the summary. False if the job was asked to stop.
+bool combine_stage(Run& run, const StagePlan& stage, ResultSink& sink)
+{
+    std::array<double, 1> stopped{0.0};
+    on_rank_0(run.communicator, [&] {
+        try {
+            const StageResults results(stage.plan, sink, run.stop);
+            sink.write_summary(run.campaign.experiment->combine(results));
+        } catch (const StopRequested&) {
+            stopped[0] = 1.0;
+        }
+    });
+    run.communicator.all_reduce(stopped, Reduction::max);
+    return stopped[0] == 0.0;
+}
+
 /// Collective. False if the job was asked to stop.
 bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
 {
@@ -226,14 +241,15 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
             sink->close();
             return false;
         }
-        on_rank_0(run.communicator, [&] {
-            sink->write_summary(run.campaign.experiment->combine(StageResults(stage.plan, *sink)));
-        });
+        if (!combine_stage(run, stage, *sink)) {
+            sink->close();
+            return false;
+        }
     }
     on_rank_0(run.communicator, [&] {
         auto& lines = run.summary.lines;
-        for (std::string& line : run.campaign.experiment->report(StageResults(stage.plan, *sink),
-                                                                 run.campaign.inputs(), run.folder))
+        for (std::string& line : run.campaign.experiment->report(
+                 StageResults(stage.plan, *sink, run.stop), run.campaign.inputs(), run.folder))
             lines.push_back(std::move(line));
     });
     history.add(stage.plan.stage, std::move(tools.sink));
@@ -271,8 +287,7 @@ Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
                              stage.plan.items, stage.plan.shard_items, stage.plan.batch_items,
                              stage.plan.threads_per_rank, stage.plan.digest())},
         {"seed", std::to_string(campaign.seed)},
-        {"stimuli",
-         Digest{}.add(campaign.stimuli->identity()).hex() + " " + campaign.stimuli->summary()}};
+        {"stimuli", Digest{}.add(campaign.stimuli->identity()).hex()}};
     for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
         std::string value = campaign.twins[twin].spec.digest +
                             fmt::format(", {} units", campaign.twins[twin].units.rows());
@@ -296,8 +311,9 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
     run.numerics = numerics_fingerprint();
     compare_numerics(run);
+    const int node_ranks = ranks_of_node(communicator);
     run.reader_threads = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
-                                                         : default_reader_threads(communicator);
+                                                         : default_reader_threads(node_ranks);
     std::unique_ptr<FolderLock> lock;
     on_rank_0(communicator, [&] {
         create_folder(folder);

@@ -4,8 +4,8 @@
 
 namespace twinscreen {
 
-/// Gives batches to the experiment and, between them, asks for the next shard, so that its inputs
-/// are being read before this one is done.
+/// Gives batches to the experiment and, between them, asks for the next shards, so that their
+/// inputs are being read before this one is done.
 class Worker::ClaimingStream final : public InputStream {
 public:
     ClaimingStream(Worker& worker, InputStream& inputs) : worker_(worker), inputs_(inputs) {}
@@ -55,8 +55,14 @@ void Worker::take(const Instruction& instruction)
 
 void Worker::claim_ahead()
 {
-    if (!mine_.empty()) return;
-    if (const std::optional<Instruction> ahead = parts_.queue.try_next()) take(*ahead);
+    // A shard may be a single batch: one of them ahead would keep a single reader busy.
+    while (mine_.empty() || parts_.reader.wants_more()) {
+        // Behind a shard that may be found torn, nothing may be announced; Finish is the last.
+        if (!mine_.empty() && !std::holds_alternative<RunShard>(mine_.back())) return;
+        const std::optional<Instruction> ahead = parts_.queue.try_next();
+        if (!ahead) return;
+        take(*ahead);
+    }
 }
 
 void Worker::run_shard(const Shard& shard, bool recomputed)
@@ -73,7 +79,7 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
     try {
         ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed};
         parts_.experiment.run_shard(shard, tools);
-    } catch (const ShardStopped&) {
+    } catch (const StopRequested&) {
         parts_.sink.abandon(shard);
         return;
     } catch (Error& error) {

@@ -26,8 +26,8 @@ struct WorkerParts {
     Stopwatch since_start;
 };
 
-/// What one rank does between the opening of a stage and its end: claims shards, one ahead, so that
-/// their inputs are read while it computes; verifies what a lost node may have torn; joins
+/// What one rank does between the opening of a stage and its end: claims shards, as many ahead as
+/// keep the readers busy while it computes; verifies what a lost node may have torn; joins
 /// checkpoints.
 class Worker {
 public:

@@ -1,8 +1,10 @@
 #include "engine/stimulus/array_source.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "engine/base/digest.hpp"
 #include "kernels/half.hpp"
 
 namespace twinscreen {
@@ -77,6 +79,7 @@ public:
         TWINSCREEN_REQUIRE(shape[0] > 0, data, "{} has shape {}: it holds no items", display_,
                            header_.shape_text());
         read_range(options);
+        content_ = sampled_digest();
     }
 
     std::uint64_t count() const noexcept override { return header_.shape[0]; }
@@ -159,9 +162,9 @@ public:
     std::string identity() const override
     {
         return fmt::format(
-            "array {} size={} offset={} type={} shape={} layout={} low={} high={} prepared={}",
-            display_, file_.size(), header_.offset, name_of(header_.type), header_.shape_text(),
-            text_of(layout_), low_, high_, prepared_);
+            "array type={} shape={} layout={} low={} high={} prepared={} sampled content {}",
+            name_of(header_.type), header_.shape_text(), text_of(layout_), low_, high_, prepared_,
+            content_);
     }
 
     std::string summary() const override
@@ -172,6 +175,30 @@ public:
     }
 
 private:
+    /// Digest of slices spread evenly over the values: notices another array of the same shape at
+    /// the price of reading 1 MiB, however large the array is.
+    std::string sampled_digest() const
+    {
+        constexpr std::uint64_t slices = 256;
+        constexpr std::uint64_t slice_bytes = 4096;
+        const std::uint64_t total = header_.values() * bytes_of(header_.type);
+        std::vector<std::byte> bytes(std::min(total, slices * slice_bytes));
+        Digest digest;
+        if (total <= bytes.size()) {
+            file_.read(header_.offset, bytes);
+            return digest.add_bytes(bytes).hex();
+        }
+        const double step =
+            static_cast<double>(total - slice_bytes) / static_cast<double>(slices - 1);
+        const auto slice = std::span(bytes).first(slice_bytes);
+        for (std::uint64_t i = 0; i < slices; ++i) {
+            const auto at = static_cast<std::uint64_t>(step * static_cast<double>(i));
+            file_.read(header_.offset + std::min(at, total - slice_bytes), slice);
+            digest.add_bytes(slice);
+        }
+        return digest.hex();
+    }
+
     void read_range(const ArrayOptions& options)
     {
         const bool is_float = header_.type != ElementType::u8;
@@ -239,6 +266,7 @@ private:
     int channels_ = 0;
     double low_ = 0.0;
     double high_ = 255.0;
+    std::string content_;
 };
 
 }  // namespace

@@ -108,9 +108,9 @@ public:
     }
     std::string identity() const override
     {
-        return fmt::format("crops seed={} set={} scale={}..{} of {} files {}, names and sizes {}",
+        return fmt::format("crops seed={} set={} scale={}..{} of {} images, names and contents {}",
                            facts_.seed, facts_.set, smallest_, largest_, images_->count(),
-                           images_->place(), images_->digest());
+                           images_->digest());
     }
     std::string summary() const override
     {

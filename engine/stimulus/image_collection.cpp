@@ -28,6 +28,7 @@ public:
     std::uint64_t count() const noexcept override { return files_.size(); }
     const std::string& name(std::uint64_t image) const override { return files_[image].name; }
     std::uint64_t bytes(std::uint64_t image) const override { return files_[image].bytes; }
+    std::uint32_t checksum(std::uint64_t) const override { return 0; }
     const std::string& place() const noexcept override { return place_; }
     void read(std::uint64_t image, std::vector<std::byte>& bytes) const override
     {
@@ -54,6 +55,10 @@ public:
     std::uint64_t bytes(std::uint64_t image) const override
     {
         return archive_.images()[image].bytes;
+    }
+    std::uint32_t checksum(std::uint64_t image) const override
+    {
+        return archive_.images()[image].checksum;
     }
     const std::string& place() const noexcept override { return place_; }
     void read(std::uint64_t image, std::vector<std::byte>& bytes) const override
@@ -117,7 +122,7 @@ std::string ImageCollection::digest() const
 {
     Digest digest;
     for (std::uint64_t image = 0; image < count(); ++image)
-        digest.add(name(image)).add(bytes(image));
+        digest.add(name(image)).add(bytes(image)).add(std::uint64_t{checksum(image)});
     return digest.hex();
 }
 

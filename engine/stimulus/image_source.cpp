@@ -27,8 +27,7 @@ public:
     }
     std::string identity() const override
     {
-        return fmt::format("images of {}: {} files, names and sizes {}", images_->place(), count(),
-                           images_->digest());
+        return fmt::format("{} images, names and contents {}", count(), images_->digest());
     }
     std::string summary() const override
     {

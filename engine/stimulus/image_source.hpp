@@ -17,6 +17,8 @@ public:
     /// Name relative to the collection: "faces/anna.png".
     virtual const std::string& name(std::uint64_t image) const = 0;
     virtual std::uint64_t bytes(std::uint64_t image) const = 0;
+    /// CRC-32 of the encoded image where the collection states it without being read, else 0.
+    virtual std::uint32_t checksum(std::uint64_t image) const = 0;
     /// "folder /data/faces", for messages.
     virtual const std::string& place() const noexcept = 0;
     /// Independent, thread-safe.
@@ -24,7 +26,7 @@ public:
 
     /// Reads and decodes. Throws Error(data) that names image and place.
     Picture decode(std::uint64_t image) const;
-    /// Digest over names and sizes.
+    /// Digest over names, sizes and checksums; the same wherever the collection lies.
     std::string digest() const;
 };
 

@@ -14,7 +14,7 @@ public:
     std::uint64_t count() const noexcept override { return endless; }
     std::string summary() const override
     {
-        return fmt::format("endless {} ({})", facts().kind, settings_text());
+        return fmt::format("{} pictures ({})", facts().kind, settings_text());
     }
 
 protected:
@@ -31,8 +31,8 @@ private:
     {
         std::string text;
         for (const Setting& setting : settings())
-            text += fmt::format("{}{}={}{}{}", text.empty() ? "" : " ", setting.name, setting.value,
-                                setting.unit.empty() ? "" : " ", setting.unit);
+            text += fmt::format("{}{} = {}{}{}", text.empty() ? "" : ", ", setting.name,
+                                setting.value, setting.unit.empty() ? "" : " ", setting.unit);
         return text;
     }
     std::string parameter_text() const override { return settings_text(); }

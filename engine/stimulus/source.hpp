@@ -28,9 +28,11 @@ public:
     virtual void check(const InputTransform& canvas) const = 0;
     /// Parameters (with units), file name or labels of items, one row each. Independent.
     virtual Table describe(ItemRange items) const = 0;
-    /// Equal texts mean equal pixels: kind, parameters, seed, file names and sizes.
+    /// Equal texts mean equal pixels: kind, parameters, seed, names and facts of the content. Never
+    /// where files lie: a store is continued with the same images from another place.
     virtual std::string identity() const = 0;
-    /// One line for `plan` and the summary: "1200 images from images_190923.zip".
+    /// One line for `plan` and the summary: "1200 images from zip images_190923.zip". Sets without
+    /// an end give no number: "pink_noise pictures (alpha = 1, contrast = 0.3)".
     virtual std::string summary() const = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/config/csv.hpp"
+#include "engine/stimulus/synthetic.hpp"
 
 namespace twinscreen {
 namespace {
@@ -97,7 +98,8 @@ public:
     {
         std::string text = whole_->summary();
         if (view_.count != whole_->count()) {
-            text = fmt::format("{} of {}", view_.count, text);
+            const bool ends = whole_->count() != endless;
+            text = fmt::format("{} {}{}", view_.count, ends ? "of " : "", text);
             if (view_.first > 0) text += fmt::format(", from number {}", view_.first);
         }
         return labels_ ? text + ", labels from " + view_.labels.string() : text;

@@ -41,7 +41,8 @@ ZipArchive::ZipArchive(const std::filesystem::path& path) : path_(path)
             (facts.valid & ZIP_STAT_SIZE) != 0 && facts.size <= most_image_bytes, data,
             "{}: '{}' says it unpacks to {} bytes (at most {} are read as one image)",
             path_.string(), name, facts.size, most_image_bytes);
-        images_.push_back({name, facts.size, i});
+        const bool is_known = (facts.valid & ZIP_STAT_CRC) != 0;
+        images_.push_back({name, facts.size, i, is_known ? facts.crc : 0U});
     }
     std::sort(images_.begin(), images_.end(),
               [](const Entry& a, const Entry& b) { return a.name < b.name; });

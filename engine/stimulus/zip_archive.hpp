@@ -16,8 +16,9 @@ class ZipArchive {
 public:
     struct Entry {
         std::string name;
-        std::uint64_t bytes = 0;  ///< unpacked, as declared
-        std::uint64_t index = 0;  ///< within the archive
+        std::uint64_t bytes = 0;     ///< unpacked, as declared
+        std::uint64_t index = 0;     ///< within the archive
+        std::uint32_t checksum = 0;  ///< CRC-32 of the unpacked bytes, from the central directory
     };
 
     /// Throws Error(data) if the file is no zip archive.

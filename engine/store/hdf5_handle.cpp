@@ -69,7 +69,13 @@ void write_attribute(hid_t object, const std::string& name, hid_t type, const vo
 
 }  // namespace
 
-void hdf5_silence() noexcept { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+void hdf5_silence() noexcept
+{
+    // After a failed write (a full disk) the library's own clean-up at exit crashes; we close what
+    // we open.
+    H5dont_atexit();
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 std::string hdf5_error_text()
 {

@@ -50,6 +50,12 @@ std::vector<StoredColumn> as_stored(const std::vector<ColumnSpec>& columns)
     return stored;
 }
 
+bool is_tolerated(const StoreOptions& options, const std::string& part)
+{
+    return std::find(options.tolerated.begin(), options.tolerated.end(), part) !=
+           options.tolerated.end();
+}
+
 std::string shards_text(const std::string& stage, std::uint64_t items, std::uint64_t shard_items)
 {
     return fmt::format("{} items of stage '{}' in shards of {}", items, stage, shard_items);
@@ -75,6 +81,7 @@ void require_same_stage(const StoreOptions& options, const Plan& plan,
     }
     std::vector<std::string> differences;
     for (const auto& [name, wanted] : want) {
+        if (is_tolerated(options, name)) continue;
         const std::string* found = find(have, name);
         if (found == nullptr)
             differences.push_back(
@@ -91,7 +98,8 @@ void require_same_stage(const StoreOptions& options, const Plan& plan,
         Error::Kind::store,
         fmt::format("{} holds results of another campaign ({} {})", options.file.string(),
                     differences.size(), differences.size() == 1 ? "part differs" : "parts differ"),
-        "Choose another output folder, or go back to the campaign that made it.");
+        "Choose another output folder, or go back to the campaign that made it. Where only broken "
+        "files of stimuli were replaced, --set run.changed_stimuli=accept goes on.");
     for (std::string& difference : differences) error.add_context(std::move(difference));
     throw error;
 }

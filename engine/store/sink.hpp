@@ -53,8 +53,9 @@ struct StageTables {
 using Identity = std::vector<std::pair<std::string, std::string>>;
 
 struct StoreOptions {
-    std::filesystem::path file;  ///< DIR/<stage>.h5
-    Identity identity;           ///< plan digest, seed, columns, twins, stimuli, settings
+    std::filesystem::path file;          ///< DIR/<stage>.h5
+    Identity identity;                   ///< plan digest, seed, columns, twins, stimuli, settings
+    std::vector<std::string> tolerated;  ///< names of parts that may differ on resume
     std::vector<std::pair<std::string, std::string>> provenance;  ///< attributes, not compared
     std::string numerics;  ///< fingerprint; see `allow_mixed_numerics`
     bool allow_mixed_numerics = false;

@@ -1,6 +1,8 @@
 #include "engine/store/stage_file.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
 #include <set>
 
@@ -293,6 +295,21 @@ void describe_axes(StageFileWriter& writer, const StageTables& tables)
     }
 }
 
+/// The library has no code for it, only the system's text.
+bool is_out_of_room(const Error& error)
+{
+    const std::string text = error.what();
+    for (const int reason : {ENOSPC, EDQUOT, EFBIG})
+        if (text.find(std::strerror(reason)) != std::string::npos) return true;
+    return false;
+}
+
+void discard(const fs::path& file)
+{
+    std::error_code ignored;
+    fs::remove(file, ignored);
+}
+
 void check_name(const std::string& what, const std::string& name)
 {
     TWINSCREEN_REQUIRE(!name.empty() && name != "." && name.find('/') == std::string::npos,
@@ -349,9 +366,15 @@ void create_stage_file(const StoreOptions& options, const Plan& plan,
     } catch (const fs::filesystem_error& error) {
         throw Error(Error::Kind::store, fmt::format("could not create {} ({})",
                                                     options.file.string(), error.code().message()));
+    } catch (const Error& error) {
+        discard(temporary);
+        if (is_out_of_room(error))
+            throw Error(Error::Kind::store,
+                        fmt::format("no room left for {}", options.file.string()),
+                        "Make room and start the same command again.");
+        throw;
     } catch (...) {
-        std::error_code ignored;
-        fs::remove(temporary, ignored);
+        discard(temporary);
         throw;
     }
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/base/digest.hpp"
+#include "engine/store/folder_lock.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
 #include "engine/store/stage_layout.hpp"
@@ -159,6 +160,28 @@ StoreVerdict verify_store(const fs::path& folder)
     }
     verdict.content_hash = content.hex();
     return verdict;
+}
+
+std::uint64_t reopen_damaged(const fs::path& folder, const StoreVerdict& verdict)
+{
+    const FolderLock lock(folder);
+    constexpr LedgerBytes blank{};
+    std::uint64_t reopened = 0;
+    for (const StageVerdict& stage : verdict.stages) {
+        if (stage.bad_shards.empty() && !stage.bad_summary) continue;
+        const auto layout = read_stage_layout(stage.file);
+        TWINSCREEN_REQUIRE(layout.has_value(), store, "{} has changed meanwhile",
+                           stage.file.string());
+        const RawFile raw(stage.file, RawFile::Access::read_write);
+        // The summary was combined from the damaged shards too.
+        std::vector<std::uint64_t> records = stage.bad_shards;
+        records.push_back(stage.shards);
+        for (const std::uint64_t record : records)
+            raw.write(layout->ledger_offset + record * ledger_record_bytes, blank);
+        raw.flush();
+        reopened += stage.bad_shards.size();
+    }
+    return reopened;
 }
 
 }  // namespace twinscreen

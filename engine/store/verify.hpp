@@ -28,4 +28,9 @@ struct StoreVerdict {
 /// HDF5 library reads the layout in a child process. Throws Error(store) when there is no store.
 StoreVerdict verify_store(const std::filesystem::path& folder);
 
+/// Marks what `verify_store` found damaged as not done, so that the next run of the campaign
+/// computes it again; returns the number of shards. Holds the folder's lock meanwhile. Throws
+/// Error(store) when a job is using the store or the file cannot be written.
+std::uint64_t reopen_damaged(const std::filesystem::path& folder, const StoreVerdict& verdict);
+
 }  // namespace twinscreen

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/memory.hpp"
 #include "engine/config/csv.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/load_bundle.hpp"
@@ -259,6 +260,21 @@ std::vector<TwinPart> parts_of(const BundleDescription& bundle, const WeightRead
                                               : sensorium_parts(bundle, weights, precision);
 }
 
+/// What says which units there are. Accuracy and ceiling are results about them: when they become
+/// known, the twin still computes the same and its stores go on.
+void add_unit_facts(const Table& units, Digest& digest)
+{
+    for (const TableColumn& column : units.columns) {
+        if (column.name == "heldout_r" || column.name == "noise_ceiling") continue;
+        digest.add(column.name);
+        for (std::size_t row = 0; row < units.rows(); ++row)
+            if (column.is_text())
+                digest.add(units.text(column.name, row));
+            else
+                digest.add(units.number(column.name, row));
+    }
+}
+
 }  // namespace
 
 Twin load_bundle(const fs::path& folder, Precision precision,
@@ -268,13 +284,16 @@ Twin load_bundle(const fs::path& folder, Precision precision,
     try {
         const BundleFiles files = read_description(folder, degrees_per_pixel, bundle);
         const SafetensorsFile weights(files.weights);
+        require_memory(fmt::format("bundle '{}'", bundle.spec.name),
+                       static_cast<double>(weights.data().size()));
         bundle.units = read_units(files.units, bundle);
         Twin twin;
         twin.parts = parts_of(bundle, WeightReader(bundle.spec.name, weights), precision);
         twin.spec = std::move(bundle.spec);
         twin.units = std::move(bundle.units);
         Digest digest;
-        digest.add(text_of(folder / "twin.toml")).add(text_of(files.units));
+        digest.add(text_of(folder / "twin.toml"));
+        add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();
         return twin;

@@ -17,7 +17,7 @@ Twin load_bundle(const std::filesystem::path& folder, Precision precision = Prec
 /// parameters; common keys: name, units (a filter over the unit table), subjects, areas.
 /// `covariates` are read elsewhere. Mistakes are complained of in the section; then the result has
 /// no parts. Relative bundle names are also looked for in ${TWINSCREEN_BUNDLES}.
-Twin make_twin(ConfigSection& section, std::uint64_t seed, Precision precision = Precision::f32);
+Twin make_twin(ConfigSection& section, Precision precision = Precision::f32);
 
 struct TwinFamily {
     std::string name;

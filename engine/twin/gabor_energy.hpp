@@ -22,6 +22,13 @@ struct GaborParameters {
     double semi_saturation = 0.2;  ///< contrast of the preferred grating [0..1]
     double max_rate = 60.0;        ///< [spikes/s] at saturation
     double background = 127.5;     ///< grey level of zero contrast [0..255]
+
+    /// Values of all filters together.
+    double filter_values() const noexcept
+    {
+        return 2.0 * size * size * positions * positions * orientations *
+               static_cast<double>(spatial_frequencies.size());
+    }
 };
 
 /// A V1 population of quadrature pairs of Gabor filters (Adelson & Bergen 1985) over position,

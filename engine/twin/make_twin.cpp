@@ -13,7 +13,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The bundle's folder: relative to the campaign, else in ${TWINSCREEN_BUNDLES}.
+/// The bundle's folder: relative to the campaign, else in ${TWINSCREEN_BUNDLES} under the relative
+/// path, else there under its last name.
 std::optional<fs::path> bundle_folder(ConfigSection& section)
 {
     const std::optional<fs::path> named = section.path("bundle");
@@ -22,13 +23,14 @@ std::optional<fs::path> bundle_folder(ConfigSection& section)
     if (fs::is_directory(*named, ignored)) return named;
     const std::string text = section.require<std::string>("bundle");
     const char* shelf = std::getenv("TWINSCREEN_BUNDLES");
-    if (shelf != nullptr && fs::path(text).is_relative() &&
-        fs::is_directory(fs::path(shelf) / text, ignored))
-        return fs::path(shelf) / text;
+    const std::string last = fs::path(text).filename().string();
+    if (shelf != nullptr && fs::path(text).is_relative() && !last.empty())
+        for (const std::string& below : {text, last})
+            if (fs::is_directory(fs::path(shelf) / below, ignored)) return fs::path(shelf) / below;
     section.complain(
         "bundle",
-        fmt::format("no bundle folder {}{}", named->string(),
-                    shelf == nullptr ? "" : fmt::format(", nor {} in {}", text, shelf)),
+        fmt::format("no bundle folder {}{}", named->lexically_normal().string(),
+                    shelf == nullptr ? "" : fmt::format(", nor {} in {}", last, shelf)),
         "convert published weights with engine/twin/converters; TWINSCREEN_BUNDLES may name the "
         "folder that holds the bundles");
     return std::nullopt;
@@ -112,7 +114,7 @@ Twin twin_of(ConfigSection& section, Precision precision)
 
 }  // namespace
 
-Twin make_twin(ConfigSection& section, std::uint64_t, Precision precision)
+Twin make_twin(ConfigSection& section, Precision precision)
 {
     Twin twin = twin_of(section, precision);
     const auto name = section.get_or<std::string>("name", twin.spec.name);

@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/memory.hpp"
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/gabor_energy.hpp"
@@ -336,6 +337,9 @@ Twin gabor_energy_twin(ConfigSection& section, Precision precision)
 {
     const GaborParameters parameters = read_parameters(section);
     if (section.has_mistakes()) return {};
+    // In double, and as the network holds them.
+    require_memory("the gabor_energy population",
+                   parameters.filter_values() * (sizeof(double) + sizeof(float)));
     const GaborPopulation population(parameters);
     const InputTransform transform = transform_of(parameters);
     const auto bytes = std::as_bytes(std::span<const double>(population.filters()));

@@ -296,9 +296,10 @@ class Job:
         return Result(self.command, self.process.poll(), *texts)
 
 
-def start(*arguments, ranks=0, cwd=None, env=None):
-    """Starts the executable: plain for ranks = 0, else under mpirun. `env` adds to ours."""
-    command = [executable(), *map(str, arguments)]
+def start(*arguments, ranks=0, cwd=None, env=None, wrapper=()):
+    """Starts the executable: plain for ranks = 0, else under mpirun. `env` adds to ours; `wrapper`
+    is a command like prlimit that runs it."""
+    command = [*wrapper, executable(), *map(str, arguments)]
     if ranks > 0:
         mpirun = shutil.which("mpirun")
         if mpirun is None:

@@ -37,7 +37,7 @@ protected:
         ConfigDocument campaign =
             ConfigDocument::parse("[twin]\n" + table, "campaign.toml", folder_.path());
         ConfigSection section = campaign.root().child("twin");
-        Twin twin = make_twin(section, 1);
+        Twin twin = make_twin(section);
         campaign.throw_if_invalid();
         return twin;
     }
@@ -135,16 +135,31 @@ TEST_F(Bundle, CampaignsChooseUnitsAndNames)
 
 TEST_F(Bundle, BundlesAreAlsoFoundOnTheShelf)
 {
-    setenv("TWINSCREEN_BUNDLES", folder_.path().c_str(), 1);
-    ConfigDocument campaign =
-        ConfigDocument::parse("[twin]\nbundle = \"v4\"\n", "campaign.toml", "/");
-    ConfigSection section = campaign.root().child("twin");
+    for (const char* name : {"v4", "../../results/bundles/v4"}) {
+        setenv("TWINSCREEN_BUNDLES", folder_.path().c_str(), 1);
+        ConfigDocument campaign = ConfigDocument::parse(
+            fmt::format("[twin]\nbundle = \"{}\"\n", name), "campaign.toml", "/");
+        ConfigSection section = campaign.root().child("twin");
 
-    const Twin twin = make_twin(section, 1);
-    unsetenv("TWINSCREEN_BUNDLES");
+        const Twin twin = make_twin(section);
+        unsetenv("TWINSCREEN_BUNDLES");
 
-    campaign.throw_if_invalid();
-    EXPECT_EQ(twin.units.rows(), 33U);
+        campaign.throw_if_invalid();
+        EXPECT_EQ(twin.units.rows(), 33U) << name;
+    }
+}
+
+TEST_F(Bundle, IsTheSameTwinWhenItsAccuracyBecomesKnown)
+{
+    const std::string before = load_bundle(folder_ / "v4").spec.digest;
+
+    replace_in("units.csv", "190923,3,nan,", "190923,3,0.5,");
+    const Twin scored = load_bundle(folder_ / "v4");
+    replace_in("units.csv", "190923/04,", "190923/99,");
+
+    EXPECT_EQ(scored.units.number("heldout_r", 3), 0.5);
+    EXPECT_EQ(scored.spec.digest, before);
+    EXPECT_NE(load_bundle(folder_ / "v4").spec.digest, before);
 }
 
 TEST_F(Bundle, UnknownSubjectsAreRefusedWithTheKnownOnes)
@@ -190,7 +205,7 @@ TEST(Twins, NeedABundleOrAFamily)
     ConfigDocument campaign = ConfigDocument::parse("[twin]\nname = \"x\"\n", "campaign.toml", ".");
     ConfigSection section = campaign.root().child("twin");
 
-    EXPECT_TRUE(make_twin(section, 1).parts.empty());
+    EXPECT_TRUE(make_twin(section).parts.empty());
     EXPECT_TRUE(contains(test::error_text([&] { campaign.throw_if_invalid(); }),
                          "a twin needs 'bundle' (a folder) or 'family' (an analytic twin)"));
 }

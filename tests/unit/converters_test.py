@@ -1,6 +1,7 @@
 """The converters refuse what they should and write the same bytes twice."""
 
 import contextlib
+import csv
 import io
 import os
 import pickle
@@ -10,6 +11,7 @@ import unittest
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
+from unittest import mock
 
 SOURCE = Path(os.environ.get("TWINSCREEN_SOURCE", Path(__file__).parents[2]))
 sys.dont_write_bytecode = True
@@ -147,6 +149,7 @@ class Bundles(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         self.path = Path(self.folder.name)
+        self.tensors = {}
 
     def write(self, tensors, name="toy"):
         units = [dict(zip(bundle_writer.UNIT_COLUMNS,
@@ -190,16 +193,58 @@ class Bundles(unittest.TestCase):
         with self.assertRaisesRegex(ConversionError, "is not a complete safetensors file"):
             convert_v4_compact.convert_single(self.path, self.path / "out", "v4_190923", {})
 
-    def test_accuracy_tables_belong_to_one_bundle(self):
-        table = self.path / "accuracy.csv"
-        table.write_text("id,heldout_r\n190923/00,0.5\n")
-        self.assertEqual(bundle_writer.read_accuracy_of_one(table, ["v4_190923"]),
-                         {"190923/00": 0.5})
-        with self.assertRaisesRegex(ConversionError, "name it with --only"):
-            bundle_writer.read_accuracy_of_one(table, ["v4_190923", "v4_210225"])
-        table.write_text("id,heldout_r\n190923/00,good\n")
-        with self.assertRaisesRegex(ConversionError, "heldout_r is 'good', expected a number"):
-            bundle_writer.read_accuracy_of_one(table, ["v4_190923"])
+    def accuracy(self, *rows, name="accuracy.csv"):
+        table = self.path / name
+        table.write_text("\n".join(["twin,id,heldout_r,r_low", *rows]) + "\n")
+        return table
+
+    def units_of_published(self, *tables):
+        """The unit table that the converter writes for two published networks."""
+        for neuron in range(2):
+            self.tensors[f"neuron{neuron}.layer4.sep.bias"] = np.zeros(1, np.float32)
+            self.tensors[f"neuron{neuron}.readout.kernel"] = np.zeros((784, 1), np.float32)
+        save_file(self.tensors, self.path / "compact_models_190923.safetensors")
+        arguments = [part for table in tables for part in ("--accuracy", str(table))]
+        with mock.patch.object(sys, "argv", ["convert", str(self.path), str(self.path / "out"),
+                                             "--only", "v4_190923", *arguments]):
+            with contextlib.redirect_stdout(io.StringIO()):
+                convert_v4_compact.main()
+        return (self.path / "out" / "v4_190923" / "units.csv").read_text()
+
+    def test_accuracy_goes_to_the_units_of_the_bundle_it_names(self):
+        first = self.accuracy("v4_190923,190923/01,0.5,0.1",
+                              '"v4_190923, first 12",190923/00,0.9,0',
+                              "v4_shared_25,190923/00,0.8,0.1")
+        second = self.accuracy("v4_190923,190923/01,0.5,0.1", "v4_190923,190923/00,nan,nan",
+                               name="again.csv")
+
+        text = self.units_of_published(first, second)
+
+        rows = list(csv.DictReader(io.StringIO(text)))
+        self.assertEqual([row["heldout_r"] for row in rows], ["nan", "0.5"])
+        self.assertEqual(self.units_of_published(second, first), text)
+        self.assertEqual([row["heldout_r"] for row in
+                          csv.DictReader(io.StringIO(self.units_of_published()))], ["nan", "nan"])
+
+    def test_accuracy_of_units_that_the_bundle_lacks_is_refused(self):
+        table = self.accuracy("v4_190923,190923/00,0.5,0", "v4_190923,190923/77,0.5,0")
+        with self.assertRaisesRegex(ConversionError, "the bundle 'v4_190923' lacks: 190923/77$"):
+            self.units_of_published(table)
+        self.assertFalse((self.path / "out").exists())
+
+    def test_accuracy_tables_that_cannot_be_used_are_refused(self):
+        with self.assertRaisesRegex(ConversionError, "accuracy.csv:2: heldout_r is 'good', "
+                                    "expected a number"):
+            bundle_writer.read_accuracy([self.accuracy("v4_190923,190923/00,good,0")])
+        with self.assertRaisesRegex(ConversionError, "has heldout_r 0.6, an earlier table says "
+                                    "0.5"):
+            bundle_writer.read_accuracy([self.accuracy("a,u,0.5,0"),
+                                         self.accuracy("a,u,0.6,0", name="b.csv")])
+        other = self.path / "other.csv"
+        other.write_text("id,r\n1,2\n")
+        with self.assertRaisesRegex(ConversionError, "expected the columns twin, id and "
+                                    "heldout_r, found"):
+            bundle_writer.read_accuracy([other])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Twin gabor(const std::string& parameters, Precision precision = Precision::f32)
     ConfigDocument campaign = ConfigDocument::parse(
         "[twin]\nfamily = \"gabor_energy\"\n" + parameters, "campaign.toml", ".");
     ConfigSection section = campaign.root().child("twin");
-    Twin twin = make_twin(section, 1, precision);
+    Twin twin = make_twin(section, precision);
     campaign.throw_if_invalid();
     return twin;
 }

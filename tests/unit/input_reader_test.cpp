@@ -66,7 +66,7 @@ TEST(InputReader, AStopRequestEndsTheShard)
 
     stop = true;
 
-    EXPECT_THROW(stream.next(), ShardStopped);
+    EXPECT_THROW(stream.next(), StopRequested);
 }
 
 TEST(InputReader, ABrokenImageStopsTheShardByDefault)
@@ -78,7 +78,8 @@ TEST(InputReader, ABrokenImageStopsTheShardByDefault)
     InputStream& stream = reader->open(shard);
     stream.next();
 
-    EXPECT_EQ(test::error_text([&] { stream.next(); }), "item 5 is broken");
+    EXPECT_EQ(test::error_text([&] { stream.next(); }),
+              "item 5 is broken\n  item 5 of the campaign");
 }
 
 }  // namespace

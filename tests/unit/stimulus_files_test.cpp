@@ -348,6 +348,100 @@ TEST_F(Files, AreTheSameSetOnlyWithTheSameNamesSizesAndSlice)
     EXPECT_NE(source("folder = \"set\"")->identity(), before);
 }
 
+TEST_F(Files, InAMovedFolderAreTheSameSet)
+{
+    picture("here/set/deep/a.png", 1);
+    picture("here/b.png", 2);
+    test::write_text(folder_ / "here/list.txt", "set/deep/a.png\nb.png\n");
+    const std::string tables[] = {"folder = \"PLACE/set\"\nrecursive = true",
+                                  "list = \"PLACE/list.txt\"",
+                                  "crops = { folder = \"PLACE\" }\ncount = 3"};
+    const auto identities = [&](const std::string& place) {
+        std::vector<std::string> all;
+        for (std::string table : tables) {
+            table.replace(table.find("PLACE"), 5, place);
+            all.push_back(source(table)->identity());
+        }
+        return all;
+    };
+    const std::vector<std::string> before = identities("here");
+
+    fs::rename(folder_ / "here", folder_ / "there");
+
+    EXPECT_EQ(identities("there"), before);
+    EXPECT_EQ(plain(source("folder = \"there/set\"\nrecursive = true")->summary()),
+              "1 images from folder there/set");
+    test::write_text(folder_ / "there/set/deep/a.png",
+                     test::read_text(folder_ / "there/set/deep/a.png") + "x");
+    EXPECT_NE(identities("there")[0], before[0]);
+    EXPECT_NE(identities("there")[1], before[1]);
+}
+
+TEST_F(Files, OfAZipAreTheSameSetWhereverItLiesAsLongAsTheirBytesAre)
+{
+    const auto pack = [&](const std::string& name, const std::string& bytes) {
+        zip_t* archive = zip_open((folder_ / name).c_str(), ZIP_CREATE, nullptr);
+        zip_file_add(archive, "a.png", zip_source_buffer(archive, bytes.data(), bytes.size(), 0),
+                     0);
+        zip_close(archive);
+        return source("zip = \"" + name + "\"")->identity();
+    };
+
+    const std::string identity = pack("one.zip", "some bytes");
+
+    EXPECT_EQ(pack("two.zip", "some bytes"), identity);
+    EXPECT_NE(pack("three.zip", "same size!"), identity);
+}
+
+TEST_F(Files, OfAnArrayAreTheSameSetWhereverItLiesAsLongAsItsValuesAre)
+{
+    constexpr std::size_t items = 600;  // 6 MB: only a part of it is looked at
+    std::vector<std::uint8_t> values(items * 100 * 100);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i % 251);
+    const auto identity = [&](const std::string& name) {
+        npy(name, ElementType::u8, {items, 100, 100}, values.data());
+        return source("npy = \"" + name + "\"")->identity();
+    };
+    const std::string before = identity("a.npy");
+
+    EXPECT_EQ(identity("b.npy"), before);
+    values.back() ^= 1U;
+    EXPECT_NE(identity("a.npy"), before);
+    values.back() ^= 1U;
+    values.front() ^= 1U;
+    EXPECT_NE(identity("a.npy"), before);
+    values.front() ^= 1U;
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint8_t>(i % 253);
+    EXPECT_NE(identity("a.npy"), before);
+    const std::uint8_t small[] = {1, 2, 3, 4};
+    npy("small.npy", ElementType::u8, {1, 2, 2}, small);
+    npy("wide.npy", ElementType::u8, {1, 1, 4}, small);
+    EXPECT_NE(source("npy = \"small.npy\"")->identity(), source("npy = \"wide.npy\"")->identity());
+}
+
+TEST_F(Files, OfAnHdf5DatasetAreTheSameSetWhereverItLiesAsLongAsItsValuesAre)
+{
+    const auto identity = [&](const std::string& name, const char* dataset, std::uint8_t last) {
+        const std::uint8_t values[] = {1, 2, 3, 4, 5, last};
+        const hsize_t shape[3] = {1, 2, 3};
+        const hid_t file =
+            H5Fcreate((folder_ / name).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+        const hid_t space = H5Screate_simple(3, shape, nullptr);
+        const hid_t set = H5Dcreate2(file, dataset, H5T_NATIVE_UINT8, space, H5P_DEFAULT,
+                                     H5P_DEFAULT, H5P_DEFAULT);
+        H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+        H5Dclose(set);
+        H5Sclose(space);
+        H5Fclose(file);
+        return source(fmt::format("hdf5 = \"{}:/{}\"", name, dataset))->identity();
+    };
+
+    const std::string before = identity("a.h5", "set", 6);
+
+    EXPECT_EQ(identity("b.h5", "another_name", 6), before);
+    EXPECT_NE(identity("a.h5", "set", 7), before);
+}
+
 TEST_F(Files, OfAnUnknownOrDoubleKindAreRefused)
 {
     EXPECT_NE(complaint("foldr = \"set\"").find("did you mean 'folder'?"), std::string::npos);

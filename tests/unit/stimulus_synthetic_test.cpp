@@ -237,6 +237,24 @@ TEST(NoiseSets, DependOnItemSeedAndSetAndOnNothingElse)
     }
 }
 
+TEST(SyntheticSets, AreSummedUpInWords)
+{
+    std::vector<std::unique_ptr<StimulusSource>> sets;
+    sets.push_back(
+        source("gratings = { orientation = [0, 90], spatial_frequency = [1, 2, 4] }\nfirst = 2"));
+    sets.push_back(source("pink_noise = { alpha = 1, contrast = 0.3 }\ncount = 100"));
+    sets.push_back(
+        source("dead_leaves = { smallest_radius = 1, largest_radius = 8, units = "
+               "\"pixel\" }\nfirst = 5\ncount = 7"));
+
+    EXPECT_EQ(sets[1]->summary(), "100 pink_noise pictures (alpha = 1, contrast = 0.3)");
+    EXPECT_EQ(concatenate(std::move(sets))->summary(),
+              "4 of 6 gratings (2 orientation x 3 spatial_frequency), from number 2 + "
+              "100 pink_noise pictures (alpha = 1, contrast = 0.3) + "
+              "7 dead_leaves pictures (smallest_radius = 1 pixel, largest_radius = 8 pixel, "
+              "contrast = 1), from number 5");
+}
+
 TEST(NoiseSets, AreSlicedByFirst)
 {
     const auto whole = source("pink_noise = {}\ncount = 1000000000");

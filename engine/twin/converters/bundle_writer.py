@@ -113,32 +113,42 @@ def write_bundle(folder, head, covariates, networks, facts, units, tensors):
     print(f"{folder}: {len(units)} units, {len(networks)} networks, {len(arrays)} tensors")
 
 
-def read_accuracy_of_one(file, bundles):
-    """{unit id: held-out r} from a CSV with the columns id and heldout_r: of one bundle, because
-    several models predict the same neurons."""
-    if file is None:
-        return {}
-    if len(bundles) != 1:
-        raise ConversionError("an accuracy table belongs to one bundle: name it with --only")
-    with open(file, newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if not {"id", "heldout_r"} <= set(reader.fieldnames or ()):
-            raise ConversionError(f"{file}: expected the columns id and heldout_r, found "
-                                  f"{reader.fieldnames}")
-        accuracy = {}
-        for row in reader:
-            try:
-                accuracy[row["id"]] = float(row["heldout_r"])
-            except (TypeError, ValueError):
-                raise ConversionError(f"{file}:{reader.line_num}: heldout_r is "
-                                      f"{row['heldout_r']!r}, expected a number") from None
+def read_accuracy(files):
+    """{bundle: {unit id: held-out r}} from tables as the encoding_score experiment writes them.
+
+    A table is CSV with at least the columns twin, id and heldout_r. Unknown accuracies (nan) are
+    left out. Two tables may not disagree.
+    """
+    accuracy = {}
+    for file in files:
+        with open(file, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            if not {"twin", "id", "heldout_r"} <= set(reader.fieldnames or ()):
+                raise ConversionError(f"{file}: expected the columns twin, id and heldout_r, found "
+                                      f"{reader.fieldnames}")
+            for row in reader:
+                try:
+                    value = float(row["heldout_r"])
+                except (TypeError, ValueError):
+                    raise ConversionError(f"{file}:{reader.line_num}: heldout_r is "
+                                          f"{row['heldout_r']!r}, expected a number") from None
+                if math.isnan(value):
+                    continue
+                known = accuracy.setdefault(row["twin"], {}).setdefault(row["id"], value)
+                if known != value:
+                    raise ConversionError(f"{file}:{reader.line_num}: unit '{row['id']}' of "
+                                          f"'{row['twin']}' has heldout_r {value}, an earlier "
+                                          f"table says {known}")
     return accuracy
 
 
-def require_known_units(accuracy, units):
+def require_known_units(bundle, accuracy, units):
+    """Every unit that the accuracy tables name for this bundle is one of its units."""
     unknown = sorted(set(accuracy) - {unit["id"] for unit in units})
     if unknown:
-        raise ConversionError(f"the accuracy table names units that the bundle lacks: {unknown[:5]}")
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        raise ConversionError(f"the accuracy tables name units that the bundle '{bundle}' lacks: "
+                              f"{', '.join(unknown[:5])}{more}")
 
 
 def run(main):

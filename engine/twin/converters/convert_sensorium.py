@@ -15,7 +15,7 @@ import math
 import re
 from pathlib import Path
 
-from bundle_writer import (ConversionError, read_accuracy_of_one, require_known_units, run,
+from bundle_writer import (ConversionError, read_accuracy, require_known_units, run,
                            write_bundle)
 from restricted_checkpoint import read_checkpoint
 
@@ -128,9 +128,9 @@ def convert(data, out, name, accuracy):
                       {"name": "pupil", "extent": 2, "unit": ""}]
     networks = [{"prefix": "", "tap": "core", "tap_shape": [28, 56, CHANNELS],
                  "readout": "gaussian", "units": neurons}]
+    require_known_units(name, accuracy, units)
     write_bundle(out / name, dict(name=name, hidden_elu=elu, **HEAD), covariates, networks, FACTS,
                  units, tensors)
-    return units
 
 
 def main():
@@ -138,18 +138,16 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with sensorium_*_model.pth")
     parser.add_argument("out", type=Path, help="folder in which the bundles are written")
-    parser.add_argument("--accuracy", type=Path, metavar="CSV",
-                        help="columns id and heldout_r of a scoring run of the one bundle named "
-                             "with --only")
+    parser.add_argument("--accuracy", type=Path, metavar="CSV", action="append", default=[],
+                        help="accuracy.csv of an encoding_score run whose twins carry the names of "
+                             "bundles; may be repeated; filters like \"heldout_r > 0.3\" need it")
     parser.add_argument("--only", choices=[*MODELS], action="append",
                         help="write this bundle only; may be repeated")
     arguments = parser.parse_args()
     wanted = arguments.only or [*MODELS]
-    accuracy = read_accuracy_of_one(arguments.accuracy, wanted)
-    units = []
+    accuracy = read_accuracy(arguments.accuracy)
     for name in wanted:
-        units += convert(arguments.data, arguments.out, name, accuracy)
-    require_known_units(accuracy, units)
+        convert(arguments.data, arguments.out, name, accuracy.get(name, {}))
 
 
 if __name__ == "__main__":

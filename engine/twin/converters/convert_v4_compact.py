@@ -8,6 +8,10 @@ v4_shared_200 and v4_shared_direct_200 with one network for 219 neurons.
 Example:
   convert_v4_compact.py data/v4-compact-models bundles
   twinscreen list bundles/v4_190923
+
+With accuracy tables, heldout_r of the units becomes known:
+  convert_v4_compact.py data/v4-compact-models bundles \\
+      --accuracy results/v4_accuracy_190923/accuracy.csv
 """
 
 import argparse
@@ -19,7 +23,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from bundle_writer import (ConversionError, read_accuracy_of_one, require_known_units, run,
+from bundle_writer import (ConversionError, read_accuracy, require_known_units, run,
                            write_bundle)
 
 SINGLE = {"v4_190923": ("compact_models_190923.safetensors", "190923"),
@@ -103,8 +107,8 @@ def convert_single(data, out, name, accuracy):
         networks.append({"prefix": prefix, "tap": "core", "tap_shape": [28, 28, channels],
                          "readout": "dense", "units": 1})
         units.append(unit_row(f"{session}/{number:02d}", session, number, accuracy))
+    require_known_units(name, accuracy, units)
     write_bundle(out / name, dict(name=name, **HEAD), [], networks, FACTS, units, tensors)
-    return units
 
 
 def convert_shared(data, out, name, accuracy):
@@ -119,8 +123,8 @@ def convert_shared(data, out, name, accuracy):
                  "readout": "mixing_pool", "units": total}]
     units = [unit_row(f"{session}/{number:02d}", session, number, accuracy)
              for session, count in SHARED_SESSIONS for number in range(count)]
+    require_known_units(name, accuracy, units)
     write_bundle(out / name, dict(name=name, **HEAD), [], networks, FACTS, units, tensors)
-    return units
 
 
 def main():
@@ -129,20 +133,17 @@ def main():
     parser.add_argument("data", type=Path, help="folder with compact_models_*.safetensors and "
                         "shared_compact_*.safetensors")
     parser.add_argument("out", type=Path, help="folder in which the bundles are written")
-    parser.add_argument("--accuracy", type=Path, metavar="CSV",
-                        help="columns id and heldout_r, as the encoding_score experiment reports "
-                             "them, of the one bundle named with --only; filters like "
-                             "\"heldout_r > 0.3\" need it")
+    parser.add_argument("--accuracy", type=Path, metavar="CSV", action="append", default=[],
+                        help="accuracy.csv of an encoding_score run whose twins carry the names of "
+                             "bundles; may be repeated; filters like \"heldout_r > 0.3\" need it")
     parser.add_argument("--only", choices=[*SINGLE, *SHARED], action="append",
                         help="write this bundle only; may be repeated")
     arguments = parser.parse_args()
     wanted = arguments.only or [*SINGLE, *SHARED]
-    accuracy = read_accuracy_of_one(arguments.accuracy, wanted)
-    units = []
+    accuracy = read_accuracy(arguments.accuracy)
     for name in wanted:
         convert = convert_single if name in SINGLE else convert_shared
-        units += convert(arguments.data, arguments.out, name, accuracy)
-    require_known_units(accuracy, units)
+        convert(arguments.data, arguments.out, name, accuracy.get(name, {}))
 
 
 if __name__ == "__main__":

@@ -146,6 +146,24 @@ TEST_F(StoreVerify, DamageInTheLedgerAndInTheMarksIsFound)
     EXPECT_TRUE(only_stage().bad_summary);
 }
 
+TEST_F(StoreVerify, DamagedShardsAreComputedAgainAfterTheyWereReopened)
+{
+    fixture.finish(*fixture.open(*communicator));
+    const std::string hash = verify_store(folder.path()).content_hash;
+    const auto layout = read_stage_layout(fixture.file);
+    flip_bit(layout->columns[0].offset + 7 * layout->columns[0].row_bytes);  // item 7: shard 1
+    const StoreVerdict damaged = verify_store(folder.path());
+    ASSERT_THAT(damaged.stages[0].bad_shards, ElementsAre(1));
+
+    EXPECT_EQ(reopen_damaged(folder.path(), damaged), 1U);
+
+    const auto sink = fixture.open(*communicator);
+    EXPECT_THAT(sink->state().open, ElementsAre(ShardId{1}));
+    EXPECT_FALSE(sink->state().complete);
+    fixture.finish(*sink);
+    EXPECT_EQ(verify_store(folder.path()).content_hash, hash);
+}
+
 TEST_F(StoreVerify, OtherFilesOfTheFolderAreLeftAlone)
 {
     fixture.finish(*fixture.open(*communicator));

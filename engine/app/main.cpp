@@ -211,7 +211,8 @@ private:
 
     CLI::App app_{
         "twinscreen: screens any stimuli through digital twins of visual cortex, on any number of "
-        "ranks, into one crash-safe HDF5 store"};
+        "ranks, into one crash-safe HDF5 store",
+        "twinscreen"};
     std::function<int()> action_;
     CampaignOptions campaign_;
     std::string experiment_;

@@ -13,10 +13,28 @@ double seconds_since_1970()
         .count();
 }
 
+/// A full disk or a lost node may have cut the last line, and what follows would become part of it.
+std::filesystem::path without_torn_line(std::filesystem::path path)
+{
+    constexpr std::uintmax_t longest_line = 4096;
+    std::error_code failure;
+    const std::uintmax_t size = std::filesystem::file_size(path, failure);
+    if (failure || size == 0) return path;
+    const std::uintmax_t first = size > longest_line ? size - longest_line : 0;
+    std::string tail(static_cast<std::size_t>(size - first), '\0');
+    std::ifstream stream(path, std::ios::binary);
+    stream.seekg(static_cast<std::streamoff>(first));
+    stream.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+    const std::size_t line_end = tail.rfind('\n');
+    const std::uintmax_t kept = line_end == std::string::npos ? first : first + line_end + 1;
+    if (stream.good() && kept < size) std::filesystem::resize_file(path, kept, failure);
+    return path;
+}
+
 }  // namespace
 
 Telemetry::Telemetry(const std::filesystem::path& folder)
-    : file_(folder / "telemetry.jsonl", std::ios::app)
+    : file_(without_torn_line(folder / "telemetry.jsonl"), std::ios::app)
 {
 }
 

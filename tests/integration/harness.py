@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 
+CAMPAIGN_CODE, DATA_CODE, STORE_CODE, DEVICE_CODE = 2, 3, 4, 5
 RESUMABLE = 75
 SKIPPED = 77
 MPIRUN_FLAGS = ["--oversubscribe", "--bind-to", "none"]
@@ -66,13 +67,28 @@ def source_folder():
     return pathlib.Path(__file__).resolve().parents[2]
 
 
-def data_folder_or_skip():
-    """The folder of real data: ${TWINSCREEN_DATA}, else ../shared/data beside the repository."""
+def data_folder():
+    """The folder of real data: ${TWINSCREEN_DATA}, else ../shared/data beside the repository; None
+    if there is none."""
     named = os.environ.get("TWINSCREEN_DATA", "")
     folder = pathlib.Path(named) if named else source_folder().parent / "shared" / "data"
-    if not folder.is_dir():
+    return folder.resolve() if folder.is_dir() else None
+
+
+def data_folder_or_skip():
+    """The folder of real data."""
+    folder = data_folder()
+    if folder is None:
         skip("real data not found: set TWINSCREEN_DATA to their folder")
-    return folder.resolve()
+    return folder
+
+
+def bundles_or_skip():
+    """The folder of converted twins: ${TWINSCREEN_BUNDLES}, filled by convert_bundles.py."""
+    named = os.environ.get("TWINSCREEN_BUNDLES", "")
+    if not named or not pathlib.Path(named, "v4_shared_25", "twin.toml").is_file():
+        skip("no converted bundles: TWINSCREEN_BUNDLES does not name their folder")
+    return pathlib.Path(named).resolve()
 
 
 def wait_until(condition, what, timeout_s=60.0, poll_s=0.01):
@@ -314,6 +330,16 @@ def run(*arguments, ranks=0, expect=0, cwd=None, env=None, timeout_s=120.0):
         result = job.wait(timeout_s)
     if expect is not None and result.code != expect:
         raise AssertionError(f"expected exit code {expect}\n{result}")
+    return result
+
+
+def refused(code, *sentences, command, ranks=0):
+    """The command ends with the code, says every sentence, and does not crash."""
+    result = run(*command, ranks=ranks, expect=code)
+    for sentence in sentences:
+        assert sentence in result.output, f"expected: {sentence}\n{result}"
+    for accident in ("internal error", "bad_alloc", "Segmentation", "terminate called"):
+        assert accident not in result.output, result
     return result
 
 

@@ -1,0 +1,143 @@
+"""The real twins, from converted bundle to store: the published accuracy of the macaque V4 models,
+and the reference responses of the V4 and mouse V1 models."""
+
+import harness
+from harness import Workplace, run
+
+DATA = harness.data_folder_or_skip()
+BUNDLES = harness.bundles_or_skip()
+h5py = harness.h5py_or_skip()
+import numpy as np  # noqa: E402  (h5py needs it anyway)
+
+PLACES = {"TWINSCREEN_DATA": str(DATA), "TWINSCREEN_BUNDLES": str(BUNDLES)}
+V4 = DATA / "v4-compact-models"
+MOUSE = DATA / "sensorium-mouse-v1-twins"
+
+# Median r on the held-out images, as published to two digits: (12 single-neuron models, shared
+# model of 25 filters, regression on mean luminance over all neurons).
+PUBLISHED = {"190923": (0.66, 0.63, 0.13), "210225": (0.61, 0.61, 0.10)}
+TWO_DIGITS = 0.00501
+RELATIVE = 1e-4
+
+
+def shipped(name):
+    return (harness.source_folder() / "experiments" / "campaigns" / name).read_text()
+
+
+def run_here(place, text, name, **options):
+    """Runs a campaign text; the only store of its folder, opened."""
+    campaign = place.write(f"{name}.toml", text)
+    result = run("run", campaign, "--out", place / name, env=PLACES, timeout_s=400, **options)
+    file, = (place / name).glob("*.h5")
+    return h5py.File(file), result
+
+
+def shipped_campaigns_pass_check(place):
+    for campaign in (harness.source_folder() / "experiments" / "campaigns").glob("*.toml"):
+        assert "no mistakes" in run("check", campaign, env=PLACES).stdout
+
+
+def the_published_accuracy_of_v4_is_reproduced(place):
+    for session, published in PUBLISHED.items():
+        text = shipped(f"v4_accuracy_{session}.toml")
+        # Without the twin of all single-neuron models, which takes minutes.
+        blocks = text.split("[[twins]]")
+        assert len(blocks) == 4 and "units =" not in blocks[1]
+        store, _ = run_here(place, "[[twins]]".join([blocks[0], *blocks[2:]]), session, ranks=2)
+        with store:
+            first_12, shared = store["summary/median_r"][()]
+            assert list(store["areas/unit_count"]) == [12, {"190923": 33, "210225": 55}[session]]
+            luminance = store["summary/median_r_luminance"][1]
+            r, low, high = (store[f"summary/{name}"][()] for name in ("r", "r_low", "r_high"))
+        found = (first_12, shared, luminance)
+        print("  median r of session", session, "single, shared, luminance:", np.round(found, 4))
+        np.testing.assert_allclose(found, published, atol=TWO_DIGITS)
+        assert ((low < r) & (r < high)).all()
+
+
+def ceilings_of_raw_repeats_are_proper(place):
+    store, result = run_here(place, shipped("v4_ceilings_210325.toml"), "ceilings", ranks=2)
+    with store:
+        for name in ("cc_max", "split_half"):
+            values = store[f"summary/{name}"][()]
+            assert values.shape == (50,) and np.isfinite(values).all(), name
+            assert ((values > 0) & (values <= 1)).all(), (name, values)
+        # cc_max is the square root of the reliability of the average over repeats.
+        assert np.median(store["summary/cc_max"]) > 0.5
+    assert "cc_max" in result.stdout
+
+
+def v4_predictions_equal_the_reference(place):
+    text = """
+[[twins]]
+bundle = "{bundle}"
+[[stimuli]]
+npy = "{images}"
+[screen]
+measures = ["units"]
+"""
+    for bundle, reference in (("v4_190923", "compact_190923_predictions_64x33.npy"),
+                              ("v4_shared_200", "shared_200filters_predictions_64x219.npy")):
+        expected = np.load(V4 / "reference" / reference)
+        images = V4 / "reference" / "images_190923_600to663_u8.npy"
+        store, _ = run_here(place, text.format(bundle=bundle, images=images), bundle, ranks=2)
+        with store:
+            require_close(store["columns/response"][()], expected, bundle)
+
+
+def mouse_rates_equal_the_reference(place):
+    behavior = np.load(MOUSE / "reference" / "behavior_12x3.npy")
+    pupil = np.load(MOUSE / "reference" / "pupil_12x2.npy")
+    rows = ["b0,b1,b2,p0,p1"]
+    rows += [",".join(f"{value:.9g}" for value in (*b, *p)) for b, p in zip(behavior, pupil)]
+    place.write("state.csv", "\n".join(rows) + "\n")
+    state = 'behavior = ["b0", "b1", "b2"]\npupil = ["p0", "p1"]\n'
+    twins = {"mouse_cnn": "sensorium_sota_model", "mouse_ln": "sensorium_ln_model",
+             "mouse_cnn_behavior": "sensorium_p_sota_model",
+             "mouse_ln_behavior": "sensorium_p_ln_model"}
+    text = "".join(f'[[twins]]\nbundle = "{bundle}"\n{state if "behavior" in bundle else ""}'
+                   for bundle in twins)
+    text += f"""
+[[stimuli]]
+npy = "{MOUSE / "reference" / "input_12x1x36x64.npy"}"
+prepared = true
+labels = "state.csv"
+[screen]
+measures = ["units", "area_mean"]
+"""
+    store, _ = run_here(place, text, "mouse", ranks=2)
+    with store:
+        response, owner = store["columns/response"][()], store["units/twin"].asstr()[()]
+        means = store["columns/area_mean"][()]
+        area_owner = store["areas/twin"].asstr()[()]
+        np.testing.assert_allclose(store["items/p1"][()], pupil[:, 1], rtol=1e-7)
+    for bundle, model in twins.items():
+        expected = np.load(MOUSE / "reference" / f"{model}_rates.npy")
+        require_close(response[:, owner == bundle], expected, bundle)
+        np.testing.assert_allclose(means[:, area_owner == bundle][:, 0], expected.mean(axis=1),
+                                   rtol=RELATIVE)
+
+
+def require_close(found, expected, name):
+    """Within the tolerance of the larger of the value and a typical one."""
+    assert found.shape == expected.shape, (name, found.shape, expected.shape)
+    floor = np.abs(expected).mean()
+    error = np.abs(found - expected) / np.maximum(np.abs(expected), floor)
+    print(f"  {name}: largest relative error {error.max():.1e}")
+    assert error.max() < RELATIVE, (name, error.max())
+
+
+def main():
+    with Workplace() as place:
+        harness.run_checks(
+            place,
+            shipped_campaigns_pass_check,
+            ceilings_of_raw_repeats_are_proper,
+            v4_predictions_equal_the_reference,
+            mouse_rates_equal_the_reference,
+            the_published_accuracy_of_v4_is_reproduced,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -97,6 +97,9 @@ public:
     GaborReadout(std::vector<GaborPopulation::Cell> cells, Normalisation rule)
         : cells_(std::move(cells)), rule_(rule)
     {
+        for (const auto& cell : cells_)
+            tuning_.push_back({cell.pair, cell.pair / rule_.pool, cell.complex,
+                               std::cos(cell.phase), std::sin(cell.phase)});
     }
 
     std::int64_t outputs() const noexcept override
@@ -117,7 +120,7 @@ public:
     }
     std::size_t memory_bytes() const noexcept override
     {
-        return cells_.size() * sizeof(GaborPopulation::Cell);
+        return cells_.size() * (sizeof(GaborPopulation::Cell) + sizeof(Tuning));
     }
 
     void apply(const Trace& trace, Batch responses, Executor&) override
@@ -138,6 +141,15 @@ public:
     }
 
 private:
+    /// A cell as the inner loops want it.
+    struct Tuning {
+        std::size_t pair;
+        std::size_t position;  // of the pair, whose gain it shares
+        bool complex;
+        double cosine;  // of the phase of a simple cell
+        double sine;
+    };
+
     template <class T>
     struct Drive {
         T value;   // energy or half-square
@@ -146,11 +158,11 @@ private:
     };
 
     template <class T>
-    static Drive<T> drive_of(const GaborPopulation::Cell& cell, T even, T odd)
+    static Drive<T> drive_of(const Tuning& cell, T even, T odd)
     {
         if (cell.complex) return {even * even + odd * odd, 2 * even, 2 * odd};
-        const T cosine = static_cast<T>(std::cos(cell.phase));
-        const T sine = static_cast<T>(std::sin(cell.phase));
+        const T cosine = static_cast<T>(cell.cosine);
+        const T sine = static_cast<T>(cell.sine);
         const T linear = std::max(T(0), cosine * even + sine * odd);
         return {linear * linear, 2 * linear * cosine, 2 * linear * sine};
     }
@@ -182,10 +194,10 @@ private:
             const T* answer = &filters[row * 2 * rule_.pairs];
             const std::vector<T> gain = gains(answer);
             T* to = &out[row * cells_.size()];
-            for (const auto& cell : cells_) {
+            for (const Tuning& cell : tuning_) {
                 const T even = answer[2 * cell.pair];
                 const T odd = answer[2 * cell.pair + 1];
-                *to++ = gain[cell.pair / rule_.pool] * drive_of(cell, even, odd).value;
+                *to++ = gain[cell.position] * drive_of(cell, even, odd).value;
             }
         }
     }
@@ -218,9 +230,9 @@ private:
     {
         const std::vector<T> gain = gains(answer);
         std::vector<T> of_pool(gain.size(), T(0));  // sum of cotangent * response of each position
-        for (std::size_t i = 0; i < cells_.size(); ++i) {
-            const auto& cell = cells_[i];
-            const std::size_t position = cell.pair / rule_.pool;
+        for (std::size_t i = 0; i < tuning_.size(); ++i) {
+            const Tuning& cell = tuning_[i];
+            const std::size_t position = cell.position;
             const auto drive = drive_of(cell, answer[2 * cell.pair], answer[2 * cell.pair + 1]);
             result[2 * cell.pair] += given[i] * gain[position] * drive.d_even;
             result[2 * cell.pair + 1] += given[i] * gain[position] * drive.d_odd;
@@ -235,6 +247,7 @@ private:
     }
 
     std::vector<GaborPopulation::Cell> cells_;
+    std::vector<Tuning> tuning_;  // of the cells, in their order
     Normalisation rule_;
     std::vector<TapId> taps_{TapId{0}};
 };

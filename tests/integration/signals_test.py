@@ -17,7 +17,7 @@ seed = 5
 family = "gabor_energy"
 positions = 2
 [[stimuli]]
-count = 8000
+count = 6000
 [stimuli.pink_noise]
 [screen]
 measures = ["units", "moments"]
@@ -91,7 +91,7 @@ def usr1_to_one_rank_stops_all_in_order(place):
 def what_mpirun_turns_into_a_kill_can_be_resumed(place):
     # Ctrl-C and SIGTERM: Open MPI kills the ranks some 2 s later, with an exit code of its own. The
     # job has to last longer than that.
-    long = ("--set", "stimuli.0.count=80000")
+    long = ("--set", "stimuli.0.count=50000")
     run("run", place.campaign, "--out", place / "long", *long, ranks=2)
     for number in (signal.SIGINT, signal.SIGTERM):
         name = f"kill{number}"

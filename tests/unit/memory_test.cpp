@@ -1,6 +1,7 @@
 #include "engine/base/memory.hpp"
 
-#include <sys/resource.h>
+#include <new>
+#include <stdexcept>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,20 +25,6 @@ TEST(Memory, WhatIsAvailableIsEnoughAndMoreIsRefusedWithBothNumbers)
         EXPECT_THAT(error.what(), HasSubstr("twin 'huge' needs 931322574.6 GiB of memory, "));
         EXPECT_THAT(error.what(), HasSubstr(" GiB are available. "));
     }
-}
-
-TEST(Memory, TheLimitOfTheProcessCounts)
-{
-    rlimit before{};
-    ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
-    const rlimit tight{1, before.rlim_max};
-    ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
-
-    const std::size_t available = available_memory();
-
-    ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
-    EXPECT_EQ(available, 0U);
-    EXPECT_GT(available_memory(), 0U);
 }
 
 TEST(Errors, AnExceptionOfAnotherKindBecomesASentence)

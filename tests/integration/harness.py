@@ -210,6 +210,7 @@ class Job:
     def __init__(self, command, ranks, cwd, env):
         self.command = command
         self.ranks = ranks
+        self._rank_pids = None
         # Files instead of pipes: a killed launcher may leave a pipe open in an orphan, and reading
         # it would hang.
         self._stdout = tempfile.TemporaryFile()
@@ -237,6 +238,8 @@ class Job:
         """Process ids in the order of ranks, once all have started."""
         if self.ranks == 0:
             return [self.process.pid]
+        if self._rank_pids is not None:
+            return self._rank_pids
 
         def all_ranks():
             if not self.is_running():
@@ -251,11 +254,29 @@ class Job:
                 return None
             return [found[rank] for rank in range(self.ranks)]
 
-        return wait_until(all_ranks, f"{self.ranks} ranks of {self.command[0]}", timeout_s)
+        self._rank_pids = wait_until(
+            all_ranks, f"{self.ranks} ranks of {self.command[0]}", timeout_s
+        )
+        return self._rank_pids
 
     def kill_rank(self, rank):
         """SIGKILL to one rank: what a node that runs out of memory does."""
         os.kill(self.rank_pids()[rank], signal.SIGKILL)
+
+    def kill_rank_at_once(self, rank, timeout_s=20.0):
+        """SIGKILL to one rank while the others stand still until mpirun ends them, so that nothing
+        is sealed afterwards: mpirun takes seconds, in which a fast machine would finish the job."""
+        os.kill(self.rank_pids()[rank], signal.SIGKILL)
+
+        def ended():
+            for pid in self.rank_pids():
+                try:
+                    os.kill(pid, signal.SIGSTOP)  # again and again: mpirun sends SIGCONT
+                except ProcessLookupError:
+                    pass
+            return not self.is_running()
+
+        wait_until(ended, "mpirun to end the job", timeout_s, poll_s=0.001)
 
     def signal_launcher(self, number):
         """A signal to mpirun itself (or to the plain process)."""

@@ -97,8 +97,8 @@ def kill(place, name, ranks, victim, after):
     with start_on(place, name, ranks) as job:
         job.rank_pids()
         job.wait_for_shards(place / name, after)
-        job.kill_rank(victim)
-        result = job.wait(20)
+        job.kill_rank_at_once(victim)
+        result = job.result()
     assert result.code != 0, result
 
 
@@ -182,8 +182,7 @@ def a_kill_between_many_checkpoints_loses_nothing(place):
     with start("run", place.campaign, "--out", place / "often", *often, ranks=3) as job:
         job.rank_pids()
         job.wait_for_shards(place / "often", 2 * FEW)
-        job.kill_rank(1)
-        job.wait(20)
+        job.kill_rank_at_once(1)
     # How to run may change between two runs of one campaign; what to compute may not.
     go_on(place, "often", "--set", "run.queue='static'", ranks=2)
     require_same_as_calm(place, "often")

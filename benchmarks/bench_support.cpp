@@ -7,6 +7,7 @@
 #include <ctime>
 #include <sched.h>
 
+#include "engine/run/agreement.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen::bench {
@@ -95,6 +96,20 @@ ScratchFolder::~ScratchFolder()
 {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
+}
+
+int exit_code_of(const std::function<void()>& work)
+{
+    try {
+        work();
+        return EXIT_SUCCESS;
+    } catch (const AgreedFailure& failure) {
+        if (!failure.message.empty()) fmt::print(stderr, "error: {}\n", failure.message);
+        return failure.exit_code;
+    } catch (const std::exception& problem) {
+        fmt::print(stderr, "error: {}\n", problem.what());
+        return EXIT_FAILURE;
+    }
 }
 
 Campaign campaign_of(const std::string& text)

@@ -61,6 +61,9 @@ private:
     std::filesystem::path path_;
 };
 
+/// The exit code of a program that does `work`: 1 after an exception, whose message goes to stderr.
+int exit_code_of(const std::function<void()>& work);
+
 /// A campaign from its text, checked like a file.
 Campaign campaign_of(const std::string& text);
 

@@ -1,40 +1,22 @@
 // What the service queue costs: claims per second when every rank asks without pause, and the share
 // of a core that its threads use while all ranks compute. Run under mpirun; rank 0 prints.
-#include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
-#include <string>
 #include <thread>
-#include <time.h>
 #include <vector>
 
-#include <fmt/format.h>
-
+#include "benchmarks/bench_support.hpp"
 #include "engine/comm/communicator.hpp"
 #include "engine/schedule/shard_queue.hpp"
 
 namespace {
 
 using namespace twinscreen;
-using Clock = std::chrono::steady_clock;
+using namespace twinscreen::bench;
 
 constexpr std::uint64_t shard_count = 200'000;
 constexpr int repeats = 5;
 constexpr std::chrono::seconds idle_time{5};
-
-double seconds_since(Clock::time_point start)
-{
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// CPU time of all threads of this process [s].
-double cpu_seconds()
-{
-    timespec time{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 Plan plan_of(std::uint64_t shards)
 {
@@ -51,29 +33,6 @@ OpenWork everything(const Plan& plan)
     return work;
 }
 
-struct Measured {
-    double median = 0.0;
-    double smallest = 0.0;
-    double largest = 0.0;
-};
-
-Measured summary_of(std::vector<double> values)
-{
-    std::sort(values.begin(), values.end());
-    return {values[values.size() / 2], values.front(), values.back()};
-}
-
-void print(const char* name, const char* metric, const Measured& value, const char* unit,
-           const char* target, bool ok, const std::string& explanation)
-{
-    fmt::print(
-        "{{\"benchmark\": \"claims\", \"case\": \"{}\", \"metric\": \"{}\", "
-        "\"value\": {:.6g}, \"unit\": \"{}\", \"target\": \"{}\", \"ok\": {}, "
-        "\"smallest\": {:.6g}, \"largest\": {:.6g}, {}}}\n",
-        name, metric, value.median, unit, target, ok, value.smallest, value.largest, explanation);
-    std::fflush(stdout);
-}
-
 /// Claims per second over all ranks, reports included.
 double claim_rate(Communicator& communicator)
 {
@@ -83,15 +42,16 @@ double claim_rate(Communicator& communicator)
     options.absorb = [&](const ShardReport&) { ++absorbed; };
     const auto queue = make_service_queue(plan, everything(plan), communicator, options);
     communicator.barrier();
-    const auto start = Clock::now();
-    for (Instruction todo = queue->next(); !std::holds_alternative<Finish>(todo);
-         todo = queue->next()) {
-        ShardReport report;
-        report.shard = std::get<RunShard>(todo).shard.id;
-        queue->completed(report);
-    }
-    queue->drain();
-    return static_cast<double>(shard_count) / seconds_since(start);
+    const double seconds = seconds_of([&] {
+        for (Instruction todo = queue->next(); !std::holds_alternative<Finish>(todo);
+             todo = queue->next()) {
+            ShardReport report;
+            report.shard = std::get<RunShard>(todo).shard.id;
+            queue->completed(report);
+        }
+        queue->drain();
+    });
+    return static_cast<double>(shard_count) / seconds;
 }
 
 /// CPU time over wall time of this rank while its main thread computes nothing and claims nothing.
@@ -103,9 +63,8 @@ double idle_share(Communicator& communicator)
     communicator.barrier();
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     const double before = cpu_seconds();
-    const auto start = Clock::now();
-    std::this_thread::sleep_for(idle_time);
-    const double share = (cpu_seconds() - before) / seconds_since(start);
+    const double seconds = seconds_of([] { std::this_thread::sleep_for(idle_time); });
+    const double share = (cpu_seconds() - before) / seconds;
     while (!std::holds_alternative<Finish>(queue->next())) continue;
     queue->drain();
     return share;
@@ -123,15 +82,13 @@ int main()
     shares[prints ? 0 : 1] = idle_share(*communicator);
     communicator->all_reduce(shares, Reduction::max);
     if (!prints) return EXIT_SUCCESS;
-    const Measured rate = summary_of(rates);
-    print("asked_without_pause", "claims", rate, "claims/s", ">= 50000", rate.median >= 50'000,
-          fmt::format("\"ranks\": {}, \"shards\": {}, \"repeats\": {}", communicator->size(),
-                      shard_count, repeats));
+    report({"claims", "asked_without_pause", "claims", "claims/s", summary_of(rates),
+            at_least(50'000)},
+           {{"ranks", communicator->size()}, {"shards", shard_count}, {"repeats", repeats}});
     const std::array names = {"server_rank", "other_ranks"};
     for (std::size_t i = 0; i < (communicator->size() > 1 ? names.size() : 1); ++i)
-        print(
-            names[i], "idle_cpu_share", {shares[i], shares[i], shares[i]}, "cores", "<= 0.05",
-            shares[i] <= 0.05,
-            fmt::format("\"ranks\": {}, \"seconds\": {}", communicator->size(), idle_time.count()));
+        report(
+            {"claims", names[i], "idle_cpu_share", "cores", summary_of({shares[i]}), at_most(0.05)},
+            {{"ranks", communicator->size()}, {"seconds", idle_time.count()}});
     return EXIT_SUCCESS;
 }

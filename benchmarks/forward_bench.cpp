@@ -3,7 +3,6 @@
 // forward_bench BUNDLES prints one JSON object a line.
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <vector>
@@ -13,6 +12,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include "benchmarks/bench_support.hpp"
 #include "engine/config/section.hpp"
 #include "engine/device/executor.hpp"
 #include "engine/twin/bundle.hpp"
@@ -24,13 +24,6 @@ namespace {
 
 constexpr std::int64_t published_batch = 32;
 constexpr int repeats = 5;
-
-double seconds(const std::function<void()>& work)
-{
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// One network exactly as its publication lists the layers.
 class PublishedForm {
@@ -191,21 +184,6 @@ struct Case {
     double target;
 };
 
-void print(const std::string& name, const std::string& metric, double value,
-           const std::string& unit, const std::string& target, bool ok, const std::string& more)
-{
-    fmt::print(
-        "{{\"benchmark\": \"forward\", \"case\": \"{}\", \"metric\": \"{}\", \"value\": "
-        "{:.4g}, \"unit\": \"{}\", \"target\": \"{}\", \"ok\": {}, {}}}\n",
-        name, metric, value, unit, target, ok, more);
-}
-
-double median(std::vector<double> values)
-{
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
 void measure(Case& c, Executor& executor)
 {
     const Shape row = c.twin.parts.front().backbone->input().row_shape();
@@ -221,12 +199,12 @@ void measure(Case& c, Executor& executor)
     run_twin(c.twin, rows, c.twin.parts[0].backbone->compute_batch(), executor, out);
     for (int repeat = 0; repeat < repeats; ++repeat) {
         set_compute_threads(1);
-        ours.push_back(seconds([&] { run_twin(c.twin, rows, count, executor, out); }));
+        ours.push_back(bench::seconds_of([&] { run_twin(c.twin, rows, count, executor, out); }));
         if (c.published.empty()) continue;
         use_default_allocator();
         const c10::InferenceMode no_graph;
         std::vector<at::Tensor> answers(c.published.size());
-        theirs.push_back(seconds([&] {
+        theirs.push_back(bench::seconds_of([&] {
             for (std::int64_t first = 0; first < count; first += published_batch)
                 for (std::size_t part = 0; part < c.published.size(); ++part)
                     answers[part] = c.published[part](
@@ -242,17 +220,24 @@ void measure(Case& c, Executor& executor)
                 ((found - answers[part]).abs().max() / answers[part].abs().max()).item<double>());
         }
     }
-    const std::string facts = fmt::format(
-        "\"batch\": {}, \"images\": {}, \"repeats\": {}, \"threads\": 1, \"networks\": "
-        "{}, \"fastest\": {:.4g}",
-        c.twin.parts[0].backbone->compute_batch(), count, repeats, c.twin.parts.size(),
-        double(count) / *std::min_element(ours.begin(), ours.end()));
-    print(c.name, "images_per_second", double(count) / median(ours), "1/s", "", true, facts);
+    const auto rates = [&](std::vector<double> seconds) {
+        for (double& value : seconds) value = static_cast<double>(count) / value;
+        return bench::summary_of(std::move(seconds));
+    };
+    const auto tell = [&](const char* metric, const char* unit, const bench::Summary& value,
+                          const bench::Target& target, const nlohmann::ordered_json& facts) {
+        bench::report({"forward", c.name, metric, unit, value, target}, facts);
+    };
+    tell("images_per_second", "1/s", rates(ours), {},
+         {{"batch", c.twin.parts[0].backbone->compute_batch()},
+          {"images", count},
+          {"repeats", repeats},
+          {"threads", 1},
+          {"networks", c.twin.parts.size()}});
     if (c.published.empty()) return;
-    print(c.name, "published_images_per_second", double(count) / median(theirs), "1/s", "", true,
-          fmt::format("\"batch\": {}", published_batch));
-    print(c.name, "speed_over_published", median(ratios), "x", fmt::format(">= {}", c.target),
-          median(ratios) >= c.target, fmt::format("\"largest_difference\": {:.2g}", worst));
+    tell("published_images_per_second", "1/s", rates(theirs), {}, {{"batch", published_batch}});
+    tell("speed_over_published", "x", bench::summary_of(ratios), bench::at_least(c.target),
+         {{"largest_difference", worst}});
 }
 
 void run(const std::filesystem::path& bundles)
@@ -290,11 +275,5 @@ int main(int argc, char** argv)
         fmt::print(stderr, "usage: forward_bench BUNDLES   (a folder with converted bundles)\n");
         return 2;
     }
-    try {
-        twinscreen::run(argv[1]);
-    } catch (const std::exception& problem) {
-        fmt::print(stderr, "error: {}\n", problem.what());
-        return 1;
-    }
-    return 0;
+    return twinscreen::bench::exit_code_of([&] { twinscreen::run(argv[1]); });
 }

@@ -63,12 +63,8 @@ int main(int argc, char** argv)
         fmt::print(stderr, "usage: forward_rate BUNDLE STIMULI [THREADS]\n");
         return 2;
     }
-    try {
+    return twinscreen::bench::exit_code_of([&] {
         twinscreen::bench::run(argv[1], std::strtoull(argv[2], nullptr, 10),
                                argc > 3 ? std::atoi(argv[3]) : 1);
-    } catch (const std::exception& problem) {
-        fmt::print(stderr, "error: {}\n", problem.what());
-        return 1;
-    }
-    return 0;
+    });
 }

@@ -323,7 +323,7 @@ def known_cases(settings, scratch):
     if kodak and (settings.bundles / "mouse_cnn").is_dir():
         cases.append({"name": "mouse_cnn", "bundle": "mouse_cnn", "target": 1.3,
                       "model": lambda: MouseNetwork(weights("mouse_cnn")).eval(),
-                      "images": ListedImages(kodak, 240, scratch), "read": mouse_image,
+                      "images": ListedImages(kodak, 480, scratch), "read": mouse_image,
                       "shape": (1, 36, 64), "forward_stimuli": 512})
     else:
         print("skipped: mouse CNN (no kodak-images or sensorium data)", file=sys.stderr)

@@ -65,6 +65,8 @@ public:
         batch_ = reader_->open(shard).next();
     }
 
+    double macs() const { return plan_.macs_per_item(); }
+
     double seconds(int stimuli)
     {
         return seconds_of([&] {
@@ -121,8 +123,14 @@ void run_case(const std::string& model, const fs::path& bundle, const fs::path& 
         over_shared.push_back(separate / shared);
         rates.push_back(stimuli / shared);
     }
-    const nlohmann::ordered_json facts{
-        {"subjects", subjects}, {"stimuli", stimuli}, {"repeats", repeats}, {"threads", 1}};
+    double alone_macs = 0.0;
+    for (const auto& subject : single) alone_macs += subject->macs() / subjects;
+    // What the arithmetic alone asks for: readouts are no smaller for being many.
+    const nlohmann::ordered_json facts{{"subjects", subjects},
+                                       {"stimuli", stimuli},
+                                       {"repeats", repeats},
+                                       {"threads", 1},
+                                       {"macs_eight_over_one", all.macs() / alone_macs}};
     const auto tell = [&](const char* name, const char* unit, const std::vector<double>& values,
                           const Target& target) {
         report({"shared_backbone", model + "_" + what.name, name, unit, summary_of(values), target},
@@ -143,7 +151,7 @@ int main(int argc, char** argv)
         fmt::print(stderr, "usage: shared_backbone_bench BUNDLES DATA\n");
         return 2;
     }
-    try {
+    return twinscreen::bench::exit_code_of([&] {
         const twinscreen::KernelRuntime runtime;
         twinscreen::set_compute_threads(1);
         spdlog::set_level(spdlog::level::warn);
@@ -153,9 +161,5 @@ int main(int argc, char** argv)
             run_case("v4_shared_200", bundles / "v4_shared_200", images, what, 64);
         for (const Measures& what : measures)
             run_case("v4_shared_25", bundles / "v4_shared_25", images, what, 512);
-    } catch (const std::exception& problem) {
-        fmt::print(stderr, "error: {}\n", problem.what());
-        return 1;
-    }
-    return 0;
+    });
 }

@@ -1,7 +1,5 @@
 #include <algorithm>
-#include <cmath>
 #include <fstream>
-#include <limits>
 
 #include <fmt/ranges.h>
 
@@ -9,66 +7,17 @@
 #include "experiments/experiments.hpp"
 #include "experiments/recording.hpp"
 #include "experiments/statistics.hpp"
+#include "experiments/unit_score.hpp"
 
 namespace twinscreen {
 namespace {
 
 constexpr const char* stage_name = "predictions";
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-/// Items first ... end - 1.
-struct Span {
-    std::uint64_t first = 0;
-    std::uint64_t end = 0;
-    std::uint64_t count() const { return end - first; }
-};
-
 struct Settings {
     std::filesystem::path responses;
     std::string layout;
-    Span fit;
-    Span score;
-    std::uint32_t resamples = 1000;
-    std::uint32_t halvings = 100;
-    bool affine = false;  ///< predictions are brought to the recording's scale on the fit items
+    ScoreSettings score;
 };
-
-/// Scores of one unit on the scored items; NaN where a value does not exist.
-struct UnitScore {
-    double r = 0.0;      ///< Pearson, predicted against recorded averages
-    double r_low = 0.0;  ///< 95 % bootstrap interval over images
-    double r_high = 0.0;
-    double r_constant = 0.0;   ///< baseline: a constant explains nothing, 0
-    double r_luminance = 0.0;  ///< baseline: line on mean luminance, fitted on the fit items
-    double split_half = 0.0;
-    double cc_max = 0.0;
-    double cc_norm = 0.0;  ///< r / cc_max (Schoppe et al. 2016)
-    double fev = 0.0;
-    double feve = 0.0;  ///< Cadena et al. (2019)
-};
-
-/// A value per unit, as a summary column.
-struct ScoreColumn {
-    const char* name;
-    const char* text;
-    double UnitScore::*value;
-};
-
-const std::vector<ScoreColumn> plain_columns{
-    {"r", "Pearson r of predicted and recorded averages over the scored items", &UnitScore::r},
-    {"r_low", "lower end of the 95 % bootstrap interval of r over items", &UnitScore::r_low},
-    {"r_high", "upper end of the 95 % bootstrap interval of r over items", &UnitScore::r_high},
-    {"r_constant", "baseline: a constant explains nothing", &UnitScore::r_constant},
-    {"r_luminance", "baseline: regression on mean luminance, fitted on the fit items",
-     &UnitScore::r_luminance}};
-
-const std::vector<ScoreColumn> repeat_columns{
-    {"split_half", "split-half reliability (Spearman & Brown 1910)", &UnitScore::split_half},
-    {"cc_max", "noise ceiling of r (Schoppe et al. 2016)", &UnitScore::cc_max},
-    {"cc_norm", "r / cc_max (Schoppe et al. 2016)", &UnitScore::cc_norm},
-    {"fev", "explainable share of the single-trial variance (Cadena et al. 2019)", &UnitScore::fev},
-    {"feve", "share of the explainable variance that is explained (Cadena et al. 2019)",
-     &UnitScore::feve}};
 
 /// Predicted against recorded responses, with noise ceilings where repeats exist and the trivial
 /// baselines beside every score.
@@ -104,13 +53,16 @@ public:
                                          units_.rows() * sizeof(float) + sizeof(double), 0);
         stage.tables.items = stage.plan.items;
         describe_stimuli(inputs, stage.tables);
+        const ItemSpan& scored = settings_.score.score;
+        const ItemSpan& fitted = settings_.score.fit;
         stage.settings = {
             {"recording", recording_.digest},
             {"layout", settings_.layout},
-            {"scored items", fmt::format("{} to {}", settings_.score.first, settings_.score.end)},
-            {"fit items", fmt::format("{} to {}", settings_.fit.first, settings_.fit.end)},
-            {"resamples", fmt::format("{} bootstrap, {} halvings, {}", settings_.resamples,
-                                      settings_.halvings, settings_.affine ? "affine" : "as is")}};
+            {"scored items", fmt::format("{} to {}", scored.first, scored.end)},
+            {"fit items", fmt::format("{} to {}", fitted.first, fitted.end)},
+            {"resamples",
+             fmt::format("{} bootstrap, {} halvings, {}", settings_.score.resamples,
+                         settings_.score.halvings, settings_.score.affine ? "affine" : "as is")}};
         return stage;
     }
 
@@ -152,12 +104,12 @@ public:
     {
         if (scores_.empty()) read_scores(results);  // the store was complete already
         if (has_twins_) write_accuracy(folder / "accuracy.csv");
+        const ItemSpan& scored = settings_.score.score;
+        const ItemSpan& fitted = settings_.score.fit;
         std::vector<std::string> lines{
             fmt::format("scored items {} to {}; the luminance baseline is fitted on items {} to {}",
-                        settings_.score.first, settings_.score.end - 1, settings_.fit.first,
-                        settings_.fit.end - 1)};
-        if (settings_.fit.first == settings_.score.first)
-            lines.back() += ": in-sample, so flattering";
+                        scored.first, scored.end - 1, fitted.first, fitted.end - 1)};
+        if (fitted.first == scored.first) lines.back() += ": in-sample, so flattering";
         if (is_smoke_run_)
             lines.push_back("this is a smoke run on the first items: the scores mean nothing");
         if (has_twins_)
@@ -177,15 +129,17 @@ private:
     void settle_ranges(ConfigSection& section, const CampaignInputs& inputs)
     {
         const std::uint64_t items = inputs.items();
-        if (settings_.score.end == 0) settings_.score = {0, items};
-        if (settings_.fit.end == 0) settings_.fit = settings_.score;
-        const bool fits = settings_.score.end <= items && settings_.fit.end <= items;
+        ItemSpan& scored = settings_.score.score;
+        ItemSpan& fitted = settings_.score.fit;
+        if (scored.end == 0) scored = {0, items};
+        if (fitted.end == 0) fitted = scored;
+        const bool fits = scored.end <= items && fitted.end <= items;
         if (!fits && inputs.schedule.limit > 0) {
-            settings_.fit = {0, items / 2};
-            settings_.score = {items / 2, items};
+            fitted = {0, items / 2};
+            scored = {items / 2, items};
             is_smoke_run_ = true;
         } else if (!fits) {
-            section.complain(settings_.score.end > items ? "score_items" : "fit_items",
+            section.complain(scored.end > items ? "score_items" : "fit_items",
                              fmt::format("the campaign has {} items", items));
         }
         if (items < 4) section.complain("responses", "a score needs at least 4 items");
@@ -254,9 +208,7 @@ private:
                           "mean pixel value of the picture over height, width and channels"});
         score_ids_.clear();
         median_ids_.clear();
-        std::vector<ScoreColumn> wanted = plain_columns;
-        if (recording_.repeats > 1)
-            wanted.insert(wanted.end(), repeat_columns.begin(), repeat_columns.end());
+        const std::vector<ScoreColumn> wanted = score_columns(recording_.repeats);
         for (const ScoreColumn& column : wanted)
             score_ids_.emplace_back(
                 add({column.name, Domain::stage, ElementType::f64, {unit}, "", column.text}),
@@ -288,25 +240,26 @@ private:
         const OwnedBatch luminance = results.read(luminance_, 0, items);
         OwnedBatch predicted(ElementType::f32, {0, 0});
         if (has_twins_) predicted = results.read(predicted_, 0, items);
-        const auto resamples = draw_resamples(static_cast<std::uint32_t>(settings_.score.count()),
-                                              settings_.resamples, seed_);
+        const ScoreSettings& settings = settings_.score;
+        const auto resamples = draw_resamples(static_cast<std::uint32_t>(settings.score.count()),
+                                              settings.resamples, seed_);
+        const ScoreInputs inputs{settings, recording_, luminance.values<double>(), resamples,
+                                 seed_};
         scores_.clear();
         for (std::size_t unit = 0; unit < units_.rows(); ++unit) {
             results.check_stop();
-            std::vector<double> prediction(items, nan);
-            if (has_twins_)
-                for (std::size_t item = 0; item < items; ++item)
-                    prediction[item] =
-                        static_cast<double>(predicted.values<float>()[item * units_.rows() + unit]);
-            scores_.push_back(score_unit(neuron_of_unit_[unit], prediction,
-                                         luminance.values<double>(), resamples));
+            std::vector<double> prediction(has_twins_ ? items : 0);
+            for (std::size_t item = 0; item < prediction.size(); ++item)
+                prediction[item] =
+                    static_cast<double>(predicted.values<float>()[item * units_.rows() + unit]);
+            scores_.push_back(score_unit(inputs, neuron_of_unit_[unit], std::move(prediction)));
         }
     }
 
     /// The scores as the summary holds them.
     void read_scores(const StageResults& results)
     {
-        scores_.assign(units_.rows(), {nan, nan, nan, nan, nan, nan, nan, nan, nan, nan});
+        scores_.assign(units_.rows(), unknown_score());
         for (const auto& [column, member] : score_ids_) {
             const OwnedBatch values = results.read(column, 0, 1);
             for (std::size_t unit = 0; unit < units_.rows(); ++unit)
@@ -332,57 +285,6 @@ private:
                                   score.r_high, score.r_luminance);
         }
         TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
-    }
-
-    /// The recorded averages of a neuron over the given items.
-    std::vector<double> averages(std::size_t neuron, const Span& span) const
-    {
-        return mean_over_repeats(repeats(neuron, span));
-    }
-
-    Repeats repeats(std::size_t neuron, const Span& span) const
-    {
-        const std::size_t offset = (neuron * recording_.items + span.first) * recording_.repeats;
-        return {std::span(recording_.values).subspan(offset, span.count() * recording_.repeats),
-                span.count(), recording_.repeats};
-    }
-
-    UnitScore score_unit(std::size_t neuron, std::vector<double> predicted,
-                         std::span<const double> luminance,
-                         std::span<const std::uint32_t> resamples) const
-    {
-        const auto part = [](std::span<const double> values, const Span& span) {
-            return values.subspan(span.first, span.count());
-        };
-        const std::vector<double> fit = averages(neuron, settings_.fit);
-        const std::vector<double> recorded = averages(neuron, settings_.score);
-        if (settings_.affine) {
-            const Line line = fit_line(part(predicted, settings_.fit), fit);
-            for (double& value : predicted) value = line.intercept + line.slope * value;
-        }
-        const std::span<const double> scored = part(predicted, settings_.score);
-        UnitScore score{nan, nan, nan, 0.0, nan, nan, nan, nan, nan, nan};
-        score.r = pearson(scored, recorded);
-        const Interval interval = bootstrap_pearson(scored, recorded, resamples);
-        score.r_low = interval.low;
-        score.r_high = interval.high;
-
-        const Line line = fit_line(part(luminance, settings_.fit), fit);
-        std::vector<double> baseline;
-        for (const double value : part(luminance, settings_.score))
-            baseline.push_back(line.intercept + line.slope * value);
-        score.r_luminance = pearson(baseline, recorded);
-        if (recording_.repeats == 1) return score;
-
-        const Reliability neuron_noise =
-            reliability(repeats(neuron, settings_.score), seed_, settings_.halvings);
-        score.split_half = neuron_noise.split_half;
-        score.cc_max = neuron_noise.cc_max;
-        score.cc_norm = score.r / neuron_noise.cc_max;
-        score.fev = neuron_noise.fev;
-        if (has_twins_)
-            score.feve = explained_fraction(repeats(neuron, settings_.score), scored, neuron_noise);
-        return score;
     }
 
     std::vector<std::size_t> all_units() const
@@ -458,7 +360,7 @@ private:
     std::vector<UnitScore> scores_;
 };
 
-Span read_span(ConfigSection& section, const std::string& key)
+ItemSpan read_span(ConfigSection& section, const std::string& key)
 {
     const auto ends = section.get_or<std::vector<std::int64_t>>(key, {}, "items");
     if (ends.empty()) return {};
@@ -479,13 +381,13 @@ std::unique_ptr<Experiment> make_encoding_score(ConfigSection& section)
     settings.layout = section.one_of(
         "layout", "",
         {"", "units,items", "items,units", "units,items,repeats", "items,units,repeats"});
-    settings.fit = read_span(section, "fit_items");
-    settings.score = read_span(section, "score_items");
-    settings.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+    settings.score.fit = read_span(section, "fit_items");
+    settings.score.score = read_span(section, "score_items");
+    settings.score.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
         "bootstrap", 1000, "resamples", in_range<std::int64_t>(1, 100000)));
-    settings.halvings = static_cast<std::uint32_t>(
+    settings.score.halvings = static_cast<std::uint32_t>(
         section.get_or<std::int64_t>("halvings", 100, "", in_range<std::int64_t>(1, 10000)));
-    settings.affine = section.one_of("rescale", "none", {"none", "affine"}) == "affine";
+    settings.score.affine = section.one_of("rescale", "none", {"none", "affine"}) == "affine";
     return std::make_unique<EncodingScore>(std::move(settings));
 }
 

@@ -14,6 +14,16 @@ endif()
 add_library(twinscreen_libtorch INTERFACE)
 target_include_directories(twinscreen_libtorch SYSTEM INTERFACE
   ${TWINSCREEN_LIBTORCH}/include ${TWINSCREEN_LIBTORCH}/include/torch/csrc/api/include)
+# at::parallel_for is a header: it runs serially in code compiled without OpenMP. The runtime must be
+# the one that LibTorch itself uses, or there would be two pools of threads.
+target_compile_options(twinscreen_libtorch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+file(GLOB libtorch_openmp ${TWINSCREEN_LIBTORCH}/lib/libgomp*.so*)
+if(libtorch_openmp)
+  target_link_libraries(twinscreen_libtorch INTERFACE ${libtorch_openmp})
+else()
+  find_package(OpenMP REQUIRED)
+  target_link_libraries(twinscreen_libtorch INTERFACE OpenMP::OpenMP_CXX)
+endif()
 # The wheel's libraries find their neighbours (OpenMP, CUDA runtime) only through our RPATH.
 target_link_libraries(twinscreen_libtorch INTERFACE
   ${TWINSCREEN_LIBTORCH}/lib/libtorch_cpu.so ${TWINSCREEN_LIBTORCH}/lib/libc10.so)

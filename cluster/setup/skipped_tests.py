@@ -19,9 +19,9 @@ def reasons(output: str) -> list[str]:
         # GoogleTest: "file.cpp:12: Skipped", then the message.
         if re.search(r":\d+: Skipped$", line):
             found.append(following)
-        # Ours: "SKIPPED: no GPU here"; GoogleTest's own "[  SKIPPED ]" lines carry no reason.
-        elif "SKIPPED" in line and not line.startswith("["):
-            found.append(line.split("SKIPPED", 1)[1].lstrip(": "))
+        # Ours: "skipped: no GPU here"; GoogleTest's own "[  SKIPPED ]" lines carry no reason.
+        elif match := re.match(r"skipped: (.+)", line, re.IGNORECASE):
+            found.append(match[1])
     return list(dict.fromkeys(reason for reason in found if reason))
 
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/base/background_thread.hpp"
 #include "engine/base/log.hpp"
 #include "engine/base/stopwatch.hpp"
 
@@ -199,6 +200,7 @@ private:
 
     void work(const std::stop_token& stop)
     {
+        give_way();
         std::unique_lock lock(mutex_);
         while (true) {
             work_changed_.wait(lock, [&] {

@@ -102,6 +102,11 @@ void RawFile::flush() const
     fail(path_, "flush", errno);
 }
 
+void RawFile::start_flush() const noexcept
+{
+    sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);  // 0, 0: the whole file
+}
+
 std::uint64_t RawFile::checksum(std::uint64_t offset, std::uint64_t bytes) const
 {
     constexpr std::uint64_t piece_bytes = std::uint64_t{4} << 20;

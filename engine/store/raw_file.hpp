@@ -28,6 +28,9 @@ public:
     void write(std::uint64_t offset, std::span<const std::byte> bytes) const;
     /// Until everything that this machine wrote to the file is on the disk.
     void flush() const;
+    /// Asks the system to bring what was written to the disk, and does not wait; a later `flush`
+    /// has less to wait for, and tells of errors.
+    void start_flush() const noexcept;
     /// XXH3-64 of a range, read piece by piece.
     std::uint64_t checksum(std::uint64_t offset, std::uint64_t bytes) const;
 

@@ -13,6 +13,9 @@ namespace {
 
 /// MPI counts bytes in an int; larger writes are cut.
 constexpr std::size_t largest_write_bytes = std::size_t{1} << 30;
+/// The disk is asked to begin after so many bytes, so that it works while results are computed and
+/// checksummed, and a checkpoint finds little left to write.
+constexpr std::size_t start_flush_bytes = std::size_t{8} << 20;
 
 Hdf5Handle access_for(const void* native)
 {
@@ -122,8 +125,12 @@ void StageWriter::explain(const Dataset& dataset, std::uint64_t first, std::uint
 void StageWriter::write_rows(ColumnId column, std::uint64_t first_row, const ConstBatch& rows)
 {
     const auto count = static_cast<std::uint64_t>(rows.shape.extent[0]);
-    if (count > 0)
-        put(columns_.at(index_of(column)), first_row, count, rows.data, bytes_of(rows) / count);
+    if (count == 0) return;
+    put(columns_.at(index_of(column)), first_row, count, rows.data, bytes_of(rows) / count);
+    unstarted_bytes_ += bytes_of(rows);
+    if (unstarted_bytes_ < start_flush_bytes) return;
+    raw_.start_flush();
+    unstarted_bytes_ = 0;
 }
 
 void StageWriter::write_summary(ColumnId column, const ConstBatch& row)

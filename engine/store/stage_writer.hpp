@@ -58,6 +58,7 @@ private:
                               const void* data) const;
 
     RawFile raw_;
+    std::size_t unstarted_bytes_ = 0;  ///< written since the disk was last asked to begin
     bool is_shared_;
     Hdf5Handle file_;
     std::vector<Dataset> columns_;

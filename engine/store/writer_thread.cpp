@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "engine/base/background_thread.hpp"
+
 namespace twinscreen {
 
 WriterThread::WriterThread(std::size_t queue_bytes)
@@ -55,6 +57,7 @@ void WriterThread::wait_until_idle(std::unique_lock<std::mutex>& lock)
 
 void WriterThread::work()
 {
+    give_way();
     std::unique_lock lock(mutex_);
     while (true) {
         posted_.wait(lock, [&] { return stops_ || !queue_.empty(); });

@@ -31,8 +31,9 @@ std::optional<fs::path> bundle_folder(ConfigSection& section)
         "bundle",
         fmt::format("no bundle folder {}{}", named->lexically_normal().string(),
                     shelf == nullptr ? "" : fmt::format(", nor {} in {}", last, shelf)),
-        "convert published weights with engine/twin/converters; TWINSCREEN_BUNDLES may name the "
-        "folder that holds the bundles");
+        "cluster/quickstart.sh converts the published models into results/bundles; the scripts in "
+        "engine/twin/converters do it one by one; TWINSCREEN_BUNDLES may name the folder that "
+        "holds the bundles");
     return std::nullopt;
 }
 

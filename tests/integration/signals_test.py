@@ -17,7 +17,7 @@ seed = 5
 family = "gabor_energy"
 positions = 2
 [[stimuli]]
-count = 6000
+count = 15000
 [stimuli.pink_noise]
 [screen]
 measures = ["units", "moments"]

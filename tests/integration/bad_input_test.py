@@ -8,7 +8,7 @@ import struct
 
 import harness
 import tiny_bundle
-from harness import CAMPAIGN_CODE, DATA_CODE, Workplace, refused, run
+from harness import CAMPAIGN_CODE, DATA_CODE, SMALL_CAMPAIGN, Workplace, refused, run
 
 h5py = harness.h5py_or_skip()
 try:
@@ -17,19 +17,6 @@ try:
 except ImportError as error:
     harness.skip(f"this Python lacks a module: {error}")
 
-CAMPAIGN = """
-seed = 1
-[[twins]]
-family = "gabor_energy"
-positions = 1
-[[stimuli]]
-count = 1000
-[stimuli.pink_noise]
-[screen]
-measures = ["units"]
-[run]
-shard_items = 64
-"""
 TINY = """
 [[twins]]
 bundle = "{bundle}"
@@ -269,7 +256,7 @@ layout = "units,items"
 
 
 def main():
-    with Workplace(CAMPAIGN) as place:
+    with Workplace(SMALL_CAMPAIGN) as place:
         tiny_bundle.write(place / "tiny")
         images(place / "images")
         harness.run_checks(

@@ -27,6 +27,20 @@ import time
 CAMPAIGN_CODE, DATA_CODE, STORE_CODE, DEVICE_CODE = 2, 3, 4, 5
 RESUMABLE = 75
 SKIPPED = 77
+# For tests that care about what happens to a campaign, not about what it computes.
+SMALL_CAMPAIGN = """
+seed = 1
+[[twins]]
+family = "gabor_energy"
+positions = 1
+[[stimuli]]
+count = 1000
+[stimuli.pink_noise]
+[screen]
+measures = ["units"]
+[run]
+shard_items = 64
+"""
 MPIRUN_FLAGS = ["--oversubscribe", "--bind-to", "none"]
 # Open MPI refuses root, and containers often refuse its single-copy mechanism.
 ENVIRONMENT = {

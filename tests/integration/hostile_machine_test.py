@@ -6,24 +6,10 @@ import os
 import shutil
 
 import harness
-from harness import DEVICE_CODE, STORE_CODE, Workplace, content_hash, refused, run, start
+from harness import DEVICE_CODE, SMALL_CAMPAIGN, STORE_CODE, Workplace
+from harness import content_hash, refused, run, start
 
 h5py = harness.h5py_or_skip()
-
-CAMPAIGN = """
-seed = 1
-[[twins]]
-family = "gabor_energy"
-positions = 1
-[[stimuli]]
-count = 1000
-[stimuli.pink_noise]
-[screen]
-measures = ["units"]
-[run]
-shard_items = 64
-"""
-
 
 def cut_in_half(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -192,7 +178,7 @@ def a_twin_too_large_for_memory_says_so(place):
 
 
 def main():
-    with Workplace(CAMPAIGN) as place:
+    with Workplace(SMALL_CAMPAIGN) as place:
         run("run", place.campaign, "--out", place / "calm")
         place.calm_hash = content_hash(place / "calm")
         harness.run_checks(

@@ -5,7 +5,9 @@
 #include <chrono>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
+#include "engine/comm/heartbeat.hpp"
 #include "engine/run/agreement.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/reader_threads.hpp"
@@ -26,6 +28,11 @@ int ranks_of_node(Communicator& communicator)
     std::array<double, 1> node_ranks{static_cast<double>(communicator.node_rank() + 1)};
     communicator.all_reduce(node_ranks, Reduction::max);
     return static_cast<int>(node_ranks[0]);
+}
+
+std::chrono::milliseconds silence_of(const Campaign& campaign)
+{
+    return std::chrono::milliseconds(static_cast<std::int64_t>(campaign.run.silence_s * 1000.0));
 }
 
 /// Everything of one run that stages share.
@@ -101,8 +108,7 @@ QueueOptions queue_options(Run& run, const StageState& state, Monitor* monitor,
     options.checkpoint_interval = std::chrono::milliseconds(
         static_cast<std::int64_t>(run.campaign.run.checkpoint_minutes * 60'000.0));
     options.first_epoch = state.epoch + 1;
-    options.silence =
-        std::chrono::milliseconds(static_cast<std::int64_t>(run.campaign.run.silence_s * 1000.0));
+    options.silence = silence_of(run.campaign);
     options.stop = &run.stop;
     if (monitor == nullptr) return options;
     options.absorb = [&run, monitor, stage](const ShardReport& report) {
@@ -195,7 +201,9 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
     sink.checkpoint(worker.last_epoch() + 1);
+    TWINSCREEN_FAILPOINT("queue: before the drain");
     const bool complete = tools.queue->drain();
+    TWINSCREEN_FAILPOINT("queue: drained");
     if (is_root) {
         const ProgressSnapshot end = tools.monitor->progress.snapshot(Clock::now());
         run.telemetry->ended(stage.plan.stage, complete ? "finished" : "interrupted",
@@ -212,7 +220,9 @@ bool combine_stage(Run& run, const StagePlan& stage, ResultSink& sink)
     on_rank_0(run.communicator, [&] {
         try {
             const StageResults results(stage.plan, sink, run.stop);
-            sink.write_summary(run.campaign.experiment->combine(results));
+            SummaryRows summary = run.campaign.experiment->combine(results);
+            TWINSCREEN_FAILPOINT("combine: computed");
+            sink.write_summary(std::move(summary));
         } catch (const StopRequested&) {
             stopped[0] = 1.0;
         }
@@ -229,6 +239,7 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
         tools.sink = open_hdf5_sink(store_options(run, stage), stage.plan, stage.columns,
                                     stage.tables, run.communicator);
     });
+    TWINSCREEN_FAILPOINT("open: stage is open");
     ResultSink* sink = tools.sink.get();
     const bool is_root = run.communicator.rank() == 0;
     if (is_root) {
@@ -246,13 +257,16 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
             return false;
         }
     }
+    TWINSCREEN_FAILPOINT("combine: over");
     on_rank_0(run.communicator, [&] {
         auto& lines = run.summary.lines;
         for (std::string& line : run.campaign.experiment->report(
                  StageResults(stage.plan, *sink, run.stop), run.campaign.inputs(), run.folder))
             lines.push_back(std::move(line));
     });
+    TWINSCREEN_FAILPOINT("stage: reported");
     history.add(stage.plan.stage, std::move(tools.sink));
+    TWINSCREEN_FAILPOINT("stage: changes");
     return true;
 }
 
@@ -307,6 +321,7 @@ Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
 RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
                         Communicator& communicator, std::atomic<bool>& stop)
 {
+    const Heartbeat heartbeat(communicator, silence_of(campaign));
     Run run{campaign, folder, communicator, stop, {}, 1, nullptr, {}};
     set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
     run.numerics = numerics_fingerprint();
@@ -318,6 +333,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     on_rank_0(communicator, [&] {
         create_folder(folder);
         lock = std::make_unique<FolderLock>(folder);
+        TWINSCREEN_FAILPOINT("folder: locked");
         run.telemetry = std::make_unique<Telemetry>(folder);
     });
 
@@ -333,6 +349,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
         }
     }
     history.close();
+    TWINSCREEN_FAILPOINT("stage: all are closed");
     return std::move(run.summary);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/run/worker.hpp"
 
+#include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
 
 namespace twinscreen {
@@ -33,6 +34,7 @@ void Worker::work()
         if (mine_.empty()) take(parts_.queue.next());
         const Instruction current = mine_.front();
         mine_.pop_front();
+        TWINSCREEN_FAILPOINT("shard: claimed");
         // A shard found torn is announced when it is found: nothing may be announced before it.
         if (!std::holds_alternative<VerifyShard>(current)) claim_ahead();
         if (const auto* run = std::get_if<RunShard>(&current))
@@ -79,6 +81,7 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
     try {
         ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed};
         parts_.experiment.run_shard(shard, tools);
+        TWINSCREEN_FAILPOINT("shard: computed");
     } catch (const StopRequested&) {
         parts_.sink.abandon(shard);
         return;

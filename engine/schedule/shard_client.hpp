@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/comm/silence_watch.hpp"
 #include "engine/schedule/service_protocol.hpp"
-#include "engine/schedule/silence_watch.hpp"
 
 namespace twinscreen {
 

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/opening.hpp"
@@ -164,7 +165,9 @@ void Hdf5Sink::write_now(const Shard& shard, ColumnId column, const OwnedBatch& 
     const ConstBatch view = rows.view();
     pending.column_checksums[index_of(column)] =
         checksum_of({static_cast<const std::byte*>(view.data), bytes_of(view)});
+    TWINSCREEN_FAILPOINT("data: before the write");
     file_.write_rows(column, first_row_of(shard, columns_[index_of(column)].domain), view);
+    TWINSCREEN_FAILPOINT("data: after the write");
     pending.write_s += seconds_since(start);
 }
 
@@ -201,11 +204,15 @@ void Hdf5Sink::seal_now(const Shard& shard, LedgerRecord record,
     const auto earlier = stored_record(index_of(shard.id));
     record.checksum = combined_checksum(checksums);
     record.attempt = earlier ? earlier->attempt + 1 : 1;
+    TWINSCREEN_FAILPOINT("seal: before the rows are marked");
     file_.mark_rows(shard.items, 1);
+    TWINSCREEN_FAILPOINT("seal: before the ledger is written");
     record.write_s = pending.write_s + seconds_since(start);
     file_.write_record(index_of(shard.id), encode(record));
+    TWINSCREEN_FAILPOINT("seal: after the ledger is written");
     if (earlier && earlier->sealed && suspects_.count(shard.id) > 0) ++settled_suspects_;
     if (done) done({shard.id, record.checksum, record.write_s});
+    TWINSCREEN_FAILPOINT("seal: reported");
 }
 
 void Hdf5Sink::abandon(const Shard& shard)
@@ -228,6 +235,7 @@ bool Hdf5Sink::verify(const Shard& shard)
                 rows_of_shard(shard, spec.domain) * spec.row_bytes()));
         }
         const bool is_good = combined_checksum(checksums) == record->checksum;
+        TWINSCREEN_FAILPOINT("verify: shard read");
         if (suspects_.count(shard.id) > 0) ++settled_suspects_;
         if (is_good) {
             if (!state_.complete)
@@ -241,7 +249,9 @@ bool Hdf5Sink::verify(const Shard& shard)
     reopened.attempt = record ? record->attempt : 0;
     writer_.run(WriterThread::Job([&] {
         file_.write_record(index_of(shard.id), encode(reopened));
+        TWINSCREEN_FAILPOINT("verify: torn shard reopened");
         file_.mark_rows(shard.items, 0);
+        TWINSCREEN_FAILPOINT("verify: rows of a torn shard unmarked");
     }));
     return false;
 }
@@ -264,8 +274,11 @@ OwnedBatch Hdf5Sink::read(ColumnId column, std::uint64_t first_row, std::uint64_
 void Hdf5Sink::checkpoint(std::uint32_t epoch)
 {
     if (state_.complete) return;
+    TWINSCREEN_FAILPOINT("checkpoint: joined");
     together([&] { writer_.drain(); });
+    TWINSCREEN_FAILPOINT("checkpoint: writers drained");
     together([&] { writer_.run(WriterThread::Job([this] { file_.flush(); })); });
+    TWINSCREEN_FAILPOINT("checkpoint: data flushed");
     // A suspect that nobody has looked at must stay one, so the stored epoch waits for all.
     double settled = static_cast<double>(settled_suspects_.load());
     communicator_.all_reduce({&settled, 1}, Reduction::sum);
@@ -274,9 +287,12 @@ void Hdf5Sink::checkpoint(std::uint32_t epoch)
         if (communicator_.rank() != 0 || !may_advance) return;
         writer_.run(WriterThread::Job([this, epoch] {
             file_.write_epoch(epoch);
+            TWINSCREEN_FAILPOINT("checkpoint: epoch written");
             raw_.flush();
+            TWINSCREEN_FAILPOINT("checkpoint: epoch flushed");
         }));
     });
+    TWINSCREEN_FAILPOINT("checkpoint: over");
     epoch_ = epoch + 1;
 }
 
@@ -308,16 +324,22 @@ void Hdf5Sink::write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows)
         const auto earlier = stored_record(record.shard);
         record.attempt = earlier ? earlier->attempt + 1 : 1;
         for (const auto& [column, row] : rows) file_.write_summary(column, row.view());
+        TWINSCREEN_FAILPOINT("summary: written");
         raw_.flush();
+        TWINSCREEN_FAILPOINT("summary: flushed");
         file_.write_record(record.shard, encode(record));
+        TWINSCREEN_FAILPOINT("summary: recorded");
         raw_.flush();
     }));
 }
 
 void Hdf5Sink::close()
 {
+    TWINSCREEN_FAILPOINT("close: begun");
     checkpoint(epoch_);
+    TWINSCREEN_FAILPOINT("close: last checkpoint over");
     together([&] { writer_.run(WriterThread::Job([this] { file_.close(); })); });
+    TWINSCREEN_FAILPOINT("close: file closed");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "engine/base/failpoint.hpp"
 #include "engine/store/identity.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
@@ -118,6 +119,7 @@ OpenedStage prepare_stage(const StoreOptions& options, const Plan& plan,
             mine.error = fmt::format("could not open {} ({})", options.file.string(), error.what());
         }
     }
+    TWINSCREEN_FAILPOINT("open: before the others are told");
     Outcome outcome = Outcome::unpack(broadcast_text(communicator, mine.pack()));
     if (!outcome.error.empty()) throw Error(outcome.kind, outcome.error);
     return outcome;

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "engine/base/failpoint.hpp"
 #include "engine/store/dimension_scales.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
@@ -353,16 +354,26 @@ void create_stage_file(const StoreOptions& options, const Plan& plan,
     const fs::path temporary =
         options.file.parent_path() / fmt::format(".{}.creating", options.file.filename().string());
     try {
+        TWINSCREEN_FAILPOINT("create: before the file");
         StageFileWriter writer(temporary);
         write_root(writer, options, plan);
+        TWINSCREEN_FAILPOINT("create: root written");
         make_ledger(writer, plan);
+        TWINSCREEN_FAILPOINT("create: ledger made");
         make_columns(writer, plan, columns);
+        TWINSCREEN_FAILPOINT("create: columns made");
         describe_items(writer, tables, plan);
+        TWINSCREEN_FAILPOINT("create: items described");
         describe_axes(writer, tables);
+        TWINSCREEN_FAILPOINT("create: axes described");
         writer.finish();
+        TWINSCREEN_FAILPOINT("create: file closed");
         RawFile(temporary, RawFile::Access::read_write).flush();
+        TWINSCREEN_FAILPOINT("create: file flushed");
         fs::rename(temporary, options.file);
+        TWINSCREEN_FAILPOINT("create: file renamed");
         flush_folder(options.file.parent_path());
+        TWINSCREEN_FAILPOINT("create: folder flushed");
     } catch (const fs::filesystem_error& error) {
         throw Error(Error::Kind::store, fmt::format("could not create {} ({})",
                                                     options.file.string(), error.code().message()));

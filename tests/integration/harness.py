@@ -17,6 +17,7 @@ hurt it, and ask what its store holds. Standard library only; `h5py_or_skip` for
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 
-CAMPAIGN_CODE, DATA_CODE, STORE_CODE, DEVICE_CODE = 2, 3, 4, 5
+CAMPAIGN_CODE, DATA_CODE, STORE_CODE, DEVICE_CODE, SILENCE_CODE = 2, 3, 4, 5, 6
 RESUMABLE = 75
 SKIPPED = 77
 # For tests that care about what happens to a campaign, not about what it computes.
@@ -66,14 +67,40 @@ def h5py_or_skip():
     return h5py
 
 
-def executable():
-    """The program under test: ${TWINSCREEN_EXECUTABLE}."""
-    named = os.environ.get("TWINSCREEN_EXECUTABLE", "")
+def executable(variable="TWINSCREEN_EXECUTABLE"):
+    """The program under test: ${TWINSCREEN_EXECUTABLE}, or the one another variable names."""
+    named = os.environ.get(variable, "")
     if not named:
-        skip("TWINSCREEN_EXECUTABLE does not name the program to test")
+        skip(f"{variable} does not name the program to test")
     if not os.access(named, os.X_OK):
-        raise SystemExit(f"{named} (TWINSCREEN_EXECUTABLE) is not an executable file")
+        raise SystemExit(f"{named} ({variable}) is not an executable file")
     return named
+
+
+class Failpoint:
+    """A named step of the program at which one rank is to be killed or held, when it comes there for
+    the `hit`-th time; for `start(failpoint=...)`. The steps: TWINSCREEN_FAILPOINT in engine/."""
+
+    def __init__(self, place, step, rank=0, hit=1, do="kill"):
+        self.seen = place / f"seen{time.monotonic_ns()}"
+        self.environment = {
+            "TWINSCREEN_FAILPOINT": step,
+            "TWINSCREEN_FAILPOINT_RANK": str(rank),
+            "TWINSCREEN_FAILPOINT_HIT": str(hit),
+            "TWINSCREEN_FAILPOINT_DO": do,
+            "TWINSCREEN_FAILPOINT_SEEN": str(self.seen),
+        }
+
+    def was_reached(self):
+        return self.seen.exists()
+
+
+def steps_in_source():
+    """The names of all failpoints."""
+    names = []
+    for file in (source_folder() / "engine").rglob("*.cpp"):
+        names += re.findall(r'TWINSCREEN_FAILPOINT\("([^"]+)"\)', file.read_text())
+    return names
 
 
 def source_folder():
@@ -347,16 +374,18 @@ class Job:
         return Result(self.command, self.process.poll(), *texts)
 
 
-def start(*arguments, ranks=0, cwd=None, env=None, wrapper=()):
+def start(*arguments, ranks=0, cwd=None, env=None, wrapper=(), failpoint=None):
     """Starts the executable: plain for ranks = 0, else under mpirun. `env` adds to ours; `wrapper`
-    is a command like prlimit that runs it."""
-    command = [*wrapper, executable(), *map(str, arguments)]
+    is a command like prlimit that runs it; with a `failpoint` it is the build that has some."""
+    program = executable("TWINSCREEN_WITH_FAILPOINTS" if failpoint else "TWINSCREEN_EXECUTABLE")
+    command = [*wrapper, program, *map(str, arguments)]
+    env = {**(env or {}), **(failpoint.environment if failpoint else {})}
     if ranks > 0:
         mpirun = shutil.which("mpirun")
         if mpirun is None:
             skip("there is no mpirun")
         command = [mpirun, *MPIRUN_FLAGS, "-n", str(ranks), *command]
-    return Job(command, ranks, cwd, {**ENVIRONMENT, **os.environ, **(env or {})})
+    return Job(command, ranks, cwd, {**ENVIRONMENT, **os.environ, **env})
 
 
 def run(*arguments, ranks=0, expect=0, cwd=None, env=None, timeout_s=120.0):
@@ -385,6 +414,59 @@ def shards_reported(store):
     except OSError:
         return 0
     return sum(line.endswith(b"\n") and "shard" in json.loads(line) for line in lines)
+
+
+def runs_of(store):
+    """The finished telemetry lines, one list for each start of the job."""
+    runs = []
+    for line in (pathlib.Path(store) / "telemetry.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "started":
+            runs.append([])
+        runs[-1].append(event)
+    return runs
+
+
+def shards_of(run_events, kind):
+    """The shards of one run that were "sealed", "verified" or "recomputed"."""
+    return [event["shard"] for event in run_events if event["event"] == kind]
+
+
+class Ledger:
+    """The records of the shards of a stage file, without that of the summary."""
+
+    def __init__(self, stage_file):
+        with h5py_or_skip().File(stage_file) as file:
+            records = file["ledger/shards"][:-1]
+            self.safe_epoch = int(file["ledger/sealed_epoch"][()])
+        self.sealed = self._field(records, 0) == 1
+        self.epochs = self._field(records, 4)
+        self.attempts = self._field(records, 28)
+
+    @staticmethod
+    def _field(records, first_byte):
+        return records[:, first_byte : first_byte + 4].copy().view("<u4").ravel()
+
+    def sealed_shards(self):
+        return {int(shard) for shard in self.sealed.nonzero()[0]}
+
+    def unsafe_shards(self):
+        """Sealed, but after the last checkpoint: a lost node may have torn them."""
+        return [int(shard) for shard in (self.sealed & (self.epochs > self.safe_epoch)).nonzero()[0]]
+
+
+def leftovers(store):
+    """Processes that still work on a store."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if str(store).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            pass
+    return found
 
 
 def verify(store, expect=0):

@@ -2,11 +2,10 @@
 and continued on other ranks, in two halves, with another queue, other threads, many checkpoints."""
 
 import itertools
-import json
 import signal
 
 import harness
-from harness import Workplace, content_hash, run, start
+from harness import Ledger, Workplace, content_hash, run, runs_of, shards_of, start
 
 h5py = harness.h5py_or_skip()
 
@@ -55,32 +54,10 @@ def require_same_as_calm(place, name):
         assert store["sealed"][()].min() == 1
 
 
-def events(store):
-    """The finished telemetry lines, one list for each start of the job."""
-    runs = []
-    for line in (store / "telemetry.jsonl").read_text().splitlines():
-        event = json.loads(line)
-        if event["event"] == "started":
-            runs.append([])
-        runs[-1].append(event)
-    return runs
-
-
-def shards_of(run_events, kind):
-    return [event["shard"] for event in run_events if event["event"] == kind]
-
-
-def attempts(store):
-    """How often each shard was sealed, from the ledger's records."""
-    with h5py.File(store / "responses.h5") as file:
-        records = file["ledger/shards"][:-1]
-    return records[:, 28:32].copy().view("<u4").ravel()
-
-
 def require_only_shards_in_flight_were_lost(store):
     """What was sealed before a kill is verified after it, and nothing is sealed twice."""
     known = set()
-    for run_events in events(store):
+    for run_events in runs_of(store):
         sealed = shards_of(run_events, "sealed")
         verified = shards_of(run_events, "verified")
         assert not shards_of(run_events, "recomputed")
@@ -89,7 +66,7 @@ def require_only_shards_in_flight_were_lost(store):
         known |= set(sealed) | set(verified)
     assert known_before <= set(verified), known_before - set(verified)  # of the last run
     assert known == set(range(SHARDS))
-    assert (attempts(store) == 1).all(), attempts(store)
+    assert (Ledger(store / "responses.h5").attempts == 1).all()
 
 
 def kill(place, name, ranks, victim, after):
@@ -147,9 +124,9 @@ def a_campaign_may_be_run_in_two_halves(place):
         job.wait_for_shards(place / "halves", FEW)
         job.signal_launcher(signal.SIGUSR1)
         assert job.wait(20).code == harness.RESUMABLE, job.result()
-    first, = events(place / "halves")
+    first, = runs_of(place / "halves")
     go_on(place, "halves", ranks=2)
-    _, second = events(place / "halves")
+    _, second = runs_of(place / "halves")
     # A stop in order leaves a checkpoint: nothing has to be verified.
     assert not shards_of(second, "verified")
     everything = shards_of(first, "sealed") + shards_of(second, "sealed")
@@ -186,7 +163,7 @@ def a_kill_between_many_checkpoints_loses_nothing(place):
     # How to run may change between two runs of one campaign; what to compute may not.
     go_on(place, "often", "--set", "run.queue='static'", ranks=2)
     require_same_as_calm(place, "often")
-    assert (attempts(place / "often") == 1).all()
+    assert (Ledger(place / "often" / "responses.h5").attempts == 1).all()
 
 
 def a_hundred_thousand_stimuli_are_an_ordinary_run(place):

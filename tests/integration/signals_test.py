@@ -6,7 +6,7 @@ import signal
 import time
 
 import harness
-from harness import RESUMABLE, Workplace, content_hash, run, start
+from harness import RESUMABLE, SILENCE_CODE, Failpoint, Workplace, content_hash, run, start
 
 PROMISE_S = 10.0
 
@@ -113,6 +113,61 @@ def a_dead_rank_ends_the_job(place):
     require_goes_on(place, "dead1", ranks=1)
 
 
+def a_rank_that_stands_still_ends_the_job(place):
+    """Wherever it stands: also where the others wait for it in a collective call."""
+    held = (
+        ("create: items described", 0, ()),
+        ("shard: computed", 1, ()),
+        ("shard: computed", 1, ("--set", "run.queue='static'")),
+        ("checkpoint: data flushed", 1, ()),
+        ("summary: written", 0, ()),
+        ("close: begun", 2, ()),
+    )
+    for step, rank, settings in held:
+        store = place / f"held{step}{rank}{len(settings)}"
+        failpoint = Failpoint(place, step, rank, do="hold")
+        with start("run", place.campaign, "--out", store, "--set", "run.silence=2.0",
+                   *settings, ranks=3, failpoint=failpoint) as job:
+            harness.wait_until(failpoint.was_reached, step)
+            began = time.monotonic()
+            result = job.wait(60)
+            seconds = time.monotonic() - began
+        assert result.code == SILENCE_CODE and seconds < PROMISE_S, (step, seconds, str(result))
+        assert f"rank {rank} on" in result.stderr, result
+        assert "has been silent for 2 s" in result.stderr, result
+        harness.wait_until(lambda: not harness.leftovers(store), "the held rank to leave", PROMISE_S)
+        run("run", place.campaign, "--out", store, ranks=2)
+        assert content_hash(store) == place.calm_hash, step
+
+
+def a_rank_that_stands_still_for_a_while_costs_nothing(place):
+    with start("run", place.campaign, "--out", place / "slow", ranks=3) as job:
+        job.wait_for_shards(place / "slow", FEW)
+        pid = job.rank_pids()[1]
+        os.kill(pid, signal.SIGSTOP)
+        reported = harness.shards_reported(place / "slow")
+        job.wait_for_shards(place / "slow", reported + FEW)  # the others go on
+        os.kill(pid, signal.SIGCONT)
+        result = job.wait()
+    assert result.code == 0, result
+    assert content_hash(place / "slow") == place.calm_hash
+
+
+def term_and_then_kill_is_resumable(place):
+    """What a scheduler does: SIGTERM, and SIGKILL some time later. A rank that stands still answers
+    no SIGTERM, so the kill is real."""
+
+    def cancel(job):
+        os.kill(job.rank_pids()[1], signal.SIGSTOP)
+        job.signal_ranks(signal.SIGTERM)
+        time.sleep(1.0)
+        job.kill_everything()
+
+    result = hurt(place, "cancelled", 2, cancel)
+    assert result.code == -signal.SIGKILL, result
+    require_goes_on(place, "cancelled")
+
+
 def a_stop_before_the_first_shard_is_resumable(place):
     with start("run", place.campaign, "--out", place / "early", ranks=0) as job:
         harness.wait_until((place / "early" / "responses.h5").exists, "the store")
@@ -135,6 +190,9 @@ def main():
             usr1_to_one_rank_stops_all_in_order,
             what_mpirun_turns_into_a_kill_can_be_resumed,
             a_dead_rank_ends_the_job,
+            a_rank_that_stands_still_ends_the_job,
+            a_rank_that_stands_still_for_a_while_costs_nothing,
+            term_and_then_kill_is_resumable,
             a_stop_before_the_first_shard_is_resumable,
         )
 

@@ -3,7 +3,6 @@ undisturbed run. Started by tests/torture.sh, whose --help says more."""
 
 import argparse
 import os
-import pathlib
 import random
 import signal
 import sys
@@ -32,7 +31,6 @@ SHARD_ITEMS = 64       # as in the campaign
 MOST_FAULTS = 4        # in one round, before the run is left alone
 MOST_RANKS = 4
 END_S = 60.0           # a hurt job has to be over by then
-STATE, EPOCH = slice(0, 4), slice(4, 8)  # bytes of a ledger record: u32 each
 
 
 class Lost(Exception):
@@ -89,32 +87,14 @@ FAULTS = {
 def tear(store, draw):
     """Overwrites results that no checkpoint has made safe, as a lost node would leave them: the
     ledger says sealed, the data never reached the disk. Returns the shards."""
+    unsafe = harness.Ledger(store / "responses.h5").unsafe_shards()
     with h5py.File(store / "responses.h5", "r+") as file:
-        records = file["ledger/shards"][:-1]
-        safe = int(file["ledger/sealed_epoch"][()])
-        sealed = records[:, STATE].copy().view("<u4").ravel() != 0
-        epochs = records[:, EPOCH].copy().view("<u4").ravel()
-        unsafe = [int(shard) for shard in (sealed & (epochs > safe)).nonzero()[0]]
         torn = draw.sample(unsafe, min(len(unsafe), draw.randint(1, 5)))
         responses = file["columns/response"]
         for shard in torn:
             rows = slice(SHARD_ITEMS * shard, SHARD_ITEMS * (shard + 1))
             responses[rows] = draw.choice([0.0, draw.random()])
     return torn
-
-
-def leftovers(store):
-    """Processes that still work on a store."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            if str(store).encode() in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            pass
-    return found
 
 
 def hurt_once(place, store, fault, calm_s, draw):
@@ -134,7 +114,7 @@ def hurt_once(place, store, fault, calm_s, draw):
     wanted = FAULTS[fault] if "rank 0 info" in result.stderr else None
     if wanted is not None and result.code not in (0, wanted):
         raise Lost(f"expected exit code {wanted} or 0\n{result}")
-    harness.wait_until(lambda: not leftovers(store), "its processes to leave", END_S)
+    harness.wait_until(lambda: not harness.leftovers(store), "its processes to leave", END_S)
     if (store / "responses.h5").exists() and draw.random() < 0.3:
         torn = tear(store, draw)
         if torn:

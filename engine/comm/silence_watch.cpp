@@ -1,4 +1,4 @@
-#include "engine/schedule/silence_watch.hpp"
+#include "engine/comm/silence_watch.hpp"
 
 #include <algorithm>
 

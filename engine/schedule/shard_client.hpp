@@ -51,6 +51,8 @@ public:
     bool complete() const noexcept { return complete_; }
 
 private:
+    friend struct ServiceStateReader;  // of tests/support/service_job: tells two states apart
+
     bool claim_is_due() const noexcept;
     void adapt_claim(Clock::time_point now);
 

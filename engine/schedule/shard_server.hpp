@@ -51,6 +51,8 @@ public:
     bool complete() const noexcept { return reported_count_ == work_.size(); }
 
 private:
+    friend struct ServiceStateReader;  // of tests/support/service_job: tells two states apart
+
     struct Rank {
         std::string host;
         Clock::time_point last_sent;

@@ -108,7 +108,6 @@ QueueOptions queue_options(Run& run, const StageState& state, Monitor* monitor,
     options.checkpoint_interval = std::chrono::milliseconds(
         static_cast<std::int64_t>(run.campaign.run.checkpoint_minutes * 60'000.0));
     options.first_epoch = state.epoch + 1;
-    options.silence = silence_of(run.campaign);
     options.stop = &run.stop;
     if (monitor == nullptr) return options;
     options.absorb = [&run, monitor, stage](const ShardReport& report) {

@@ -17,13 +17,6 @@ public:
         bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     }
 
-    void put_text(const std::string& text)
-    {
-        put(static_cast<std::uint32_t>(text.size()));
-        const auto bytes = std::as_bytes(std::span(text));
-        bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    }
-
     std::vector<std::byte> take() { return std::move(bytes_); }
 
 private:
@@ -41,12 +34,6 @@ public:
         T value;
         std::memcpy(&value, take_bytes(sizeof(T)).data(), sizeof(T));
         return value;
-    }
-
-    std::string take_text()
-    {
-        const auto bytes = take_bytes(take<std::uint32_t>());
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
     }
 
     /// A count of things of `each` bytes that must still be there.
@@ -130,7 +117,6 @@ std::vector<std::byte> encode(const RankNote& note)
 {
     Writer writer;
     writer.put(rank_note_mark);
-    writer.put_text(note.host);
     writer.put(note.wanted);
     writer.put(note.joined_epoch);
     writer.put(note.waiting);
@@ -147,7 +133,6 @@ RankNote decode_rank_note(std::span<const std::byte> bytes)
     Reader reader(bytes);
     Reader::require(reader.take<std::uint32_t>() == rank_note_mark);
     RankNote note;
-    note.host = reader.take_text();
     note.wanted = reader.take<std::uint32_t>();
     note.joined_epoch = reader.take<std::uint32_t>();
     note.waiting = reader.take<std::uint8_t>() != 0;

@@ -3,16 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "engine/schedule/shard_queue.hpp"
 
 namespace twinscreen {
 
-/// What a rank tells the server. An empty one is a heartbeat.
+/// What a rank tells the server.
 struct RankNote {
-    std::string host;                ///< only in the first note of a rank
     std::uint32_t wanted = 0;        ///< asks for up to this many shards; 0: asks for nothing
     std::uint32_t joined_epoch = 0;  ///< last checkpoint that its main thread took
     bool waiting = false;            ///< its main thread waits with nothing in hand
@@ -22,7 +20,7 @@ struct RankNote {
     std::vector<ShardReport> reports;
 };
 
-/// What the server tells a rank. An empty one is a heartbeat.
+/// What the server tells a rank.
 struct ServerNote {
     std::vector<Instruction> instructions;
     bool farewell = false;  ///< every rank has drained; the server's last note

@@ -1,11 +1,9 @@
 #include <condition_variable>
-#include <cstdio>
 #include <deque>
 #include <exception>
 #include <mutex>
 #include <stop_token>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 
 #include "engine/base/log.hpp"
@@ -22,16 +20,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds patience{1000};
 /// Right after its own rank said something the messenger does not sleep.
 constexpr std::chrono::microseconds busy_time{50};
-
-/// MPI_Abort needs the network that may be the cause; then leaving alone has to do.
-[[noreturn]] void end_job(Communicator& communicator, const std::string& sentence)
-{
-    std::fprintf(stderr, "error: %s\n", sentence.c_str());
-    std::fflush(stderr);
-    std::thread([&communicator] { communicator.abort(6); }).detach();
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-    _exit(6);
-}
 
 /// Calls `absorb` from a thread of its own, so that a slow telemetry file or a paused terminal
 /// never holds up the messenger.
@@ -100,11 +88,10 @@ class ServiceQueue final : public ShardQueue {
 public:
     ServiceQueue(const Plan& plan, const OpenWork& work, Communicator& communicator,
                  QueueOptions options)
-        : communicator_(communicator),
-          stop_(options.stop),
+        : stop_(options.stop),
           mailbox_(communicator.open_mailbox()),
           plan_(plan),
-          client_(plan_, identity_in(communicator), options.silence, Clock::now())
+          client_(plan_, Clock::now())
     {
         if (communicator.rank() == 0) {
             if (options.absorb) {
@@ -113,8 +100,6 @@ public:
             }
             server_.emplace(plan_, work, communicator.size(), std::move(options), Clock::now());
         }
-        // Nobody's silence counts before everybody can speak.
-        communicator.barrier();
         messenger_ = std::jthread([this](const std::stop_token& leave) { run(leave); });
     }
 
@@ -157,12 +142,6 @@ public:
     }
 
 private:
-    static ShardClient::Identity identity_in(Communicator& communicator)
-    {
-        const std::string host = host_name();
-        return {communicator.rank(), host, broadcast_text(communicator, host)};
-    }
-
     /// The messenger: the only thread that touches the mailbox and the server.
     void run(const std::stop_token& leave)
     {
@@ -177,7 +156,6 @@ private:
                     busy_until = Clock::now() + busy_time;
                 else if (busy)
                     std::this_thread::yield();
-                watch_for_silence();
             }
             const std::lock_guard lock(mutex_);
             left_ = true;
@@ -207,7 +185,7 @@ private:
     {
         {
             const std::lock_guard lock(mutex_);
-            client_.on_message(message, Clock::now());
+            client_.on_message(message);
         }
         changed_.notify_all();
     }
@@ -239,19 +217,6 @@ private:
         return true;
     }
 
-    void watch_for_silence()
-    {
-        std::optional<std::string> sentence;
-        if (server_) {
-            sentence = server_->silence(Clock::now());
-        } else {
-            const std::lock_guard lock(mutex_);
-            sentence = client_.silence(Clock::now());
-        }
-        if (sentence) end_job(communicator_, *sentence);
-    }
-
-    Communicator& communicator_;
     const std::atomic<bool>* stop_;
     std::unique_ptr<Mailbox> mailbox_;
     Plan plan_;

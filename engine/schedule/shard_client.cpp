@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/schedule/shard_server.hpp"
-
 namespace twinscreen {
 
 namespace {
@@ -14,18 +12,13 @@ constexpr std::chrono::milliseconds short_claim{1};
 constexpr std::uint32_t largest_claim = 64;
 /// An unanswered claim of a waiting rank is probably held back by the server, not under way.
 constexpr std::chrono::microseconds held_back_after{100};
+/// Reports wait for another letter to ride on, but not for longer.
+constexpr std::chrono::seconds oldest_report{2};
 
 }  // namespace
 
-ShardClient::ShardClient(const Plan& plan, Identity identity, std::chrono::milliseconds silence,
-                         Clock::time_point now)
-    : plan_(&plan),
-      identity_(std::move(identity)),
-      beat_(heartbeat_of(silence)),
-      silence_(silence),
-      watch_(1, silence, now),
-      last_sent_(now),
-      last_claim_(now - short_claim)
+ShardClient::ShardClient(const Plan& plan, Clock::time_point now)
+    : plan_(&plan), last_sent_(now), last_claim_(now - short_claim)
 {
 }
 
@@ -53,9 +46,8 @@ void ShardClient::wait(Clock::time_point now)
     told_waiting_ = false;
 }
 
-void ShardClient::on_message(std::span<const std::byte> message, Clock::time_point now)
+void ShardClient::on_message(std::span<const std::byte> message)
 {
-    watch_.heard(0, now);
     const ServerNote note = decode_server_note(message, *plan_);
     for (const Instruction& instruction : note.instructions) {
         if (const auto* join = std::get_if<JoinCheckpoint>(&instruction)) {
@@ -84,11 +76,11 @@ std::optional<std::vector<std::byte>> ShardClient::outgoing(bool stop, Clock::ti
         waits && claim_pending_ && !told_waiting_ && now - *waiting_since_ >= held_back_after;
     const bool tell_stop = stop && !told_stop_;
     const bool tell_drained = draining_ && !told_drained_;
-    if (!claim && !tell_waiting && !tell_stop && !tell_drained && !farewell_ && told_host_ &&
-        told_epoch_ == joined_epoch_ && now - last_sent_ < beat_)
+    const bool tell_reports = !reports_.empty() && now - last_sent_ >= oldest_report;
+    if (!claim && !tell_waiting && !tell_stop && !tell_drained && !tell_reports && !farewell_ &&
+        told_epoch_ == joined_epoch_)
         return std::nullopt;
     RankNote note;
-    if (!std::exchange(told_host_, true)) note.host = identity_.host;
     if (claim) {
         adapt_claim(now);
         note.wanted = claim_size_;
@@ -104,17 +96,6 @@ std::optional<std::vector<std::byte>> ShardClient::outgoing(bool stop, Clock::ti
     note.reports = std::exchange(reports_, {});
     last_sent_ = now;
     return encode(note);
-}
-
-std::optional<std::string> ShardClient::silence(Clock::time_point now)
-{
-    if (!watch_.silent_peer(now)) return std::nullopt;
-    return fmt::format(
-        "rank 0 on {} has been silent for {:.3g} s, says rank {} on {} (it died, is stopped, or "
-        "the "
-        "network to it is gone). The job ends here; start the same command again to go on.",
-        identity_.server_host, std::chrono::duration<double>(silence_).count(), identity_.rank,
-        identity_.host);
 }
 
 bool ShardClient::claim_is_due() const noexcept

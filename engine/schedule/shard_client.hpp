@@ -5,10 +5,8 @@
 #include <deque>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "engine/comm/silence_watch.hpp"
 #include "engine/schedule/service_protocol.hpp"
 
 namespace twinscreen {
@@ -21,15 +19,9 @@ namespace twinscreen {
 class ShardClient {
 public:
     using Clock = std::chrono::steady_clock;
-    struct Identity {
-        int rank = 0;
-        std::string host;
-        std::string server_host;
-    };
 
     /// The plan must outlive the client.
-    ShardClient(const Plan& plan, Identity identity, std::chrono::milliseconds silence,
-                Clock::time_point now);
+    ShardClient(const Plan& plan, Clock::time_point now);
 
     /// For the main thread: the next instruction at hand, if any.
     std::optional<Instruction> take();
@@ -40,11 +32,9 @@ public:
     void drain() noexcept { draining_ = true; }
 
     /// A letter of the server. Throws Error(communication) for a note that cannot be read.
-    void on_message(std::span<const std::byte> message, Clock::time_point now);
+    void on_message(std::span<const std::byte> message);
     /// A letter that is due. `stop`: a signal told this rank to stop.
     std::optional<std::vector<std::byte>> outgoing(bool stop, Clock::time_point now);
-    /// A sentence about a server that has been silent for too long.
-    std::optional<std::string> silence(Clock::time_point now);
 
     bool said_goodbye() const noexcept { return said_goodbye_; }
     /// After the goodbye: the server's verdict.
@@ -57,10 +47,6 @@ private:
     void adapt_claim(Clock::time_point now);
 
     const Plan* plan_;
-    Identity identity_;
-    Clock::duration beat_;
-    std::chrono::milliseconds silence_;
-    SilenceWatch watch_;
     Clock::time_point last_sent_;
 
     std::deque<JoinCheckpoint> checkpoints_;
@@ -74,7 +60,6 @@ private:
     std::uint32_t joined_epoch_ = 0;
     std::uint32_t told_epoch_ = 0;
     bool claim_pending_ = false;
-    bool told_host_ = false;
     bool told_waiting_ = false;
     bool told_stop_ = false;
     bool draining_ = false;

@@ -76,8 +76,7 @@ struct OpenWork {
 
 struct QueueOptions {
     std::chrono::milliseconds checkpoint_interval{600'000};
-    std::uint32_t first_epoch = 1;              ///< number of the next checkpoint
-    std::chrono::milliseconds silence{20'000};  ///< a rank silent for longer ends the job
+    std::uint32_t first_epoch = 1;  ///< number of the next checkpoint
     /// Set by a signal on this rank: finish as interrupted. The queue sets it itself when it
     /// learns that another rank was asked to stop.
     std::atomic<bool>* stop = nullptr;
@@ -89,14 +88,13 @@ struct QueueOptions {
 /// One process, no threads, no messages.
 std::unique_ptr<ShardQueue> make_local_queue(const Plan&, const OpenWork&, QueueOptions);
 /// Collective. Shard i of the open list to rank i mod size; no messages before `drain`, no
-/// checkpoint by time, no watch for silent ranks, and a stop is seen only by the ranks that got the
-/// signal. Used when MPI lacks MPI_THREAD_MULTIPLE. The communicator must outlive the queue.
+/// checkpoint by time, and a stop is seen only by the ranks that got the signal. Used when MPI
+/// lacks MPI_THREAD_MULTIPLE. The communicator must outlive the queue.
 std::unique_ptr<ShardQueue> make_static_queue(const Plan&, const OpenWork&, Communicator&,
                                               QueueOptions);
 /// Collective. A thread on rank 0 answers claims while that rank computes too; the open work and
-/// `absorb` of other ranks are not looked at. Every rank has a thread that talks: a process in
-/// which no thread runs (SIGSTOP, a debugger) is silent, and ends the job after `options.silence`.
-/// The communicator must outlive the queue.
+/// `absorb` of other ranks are not looked at. Every rank has a thread that talks. The communicator
+/// must outlive the queue.
 std::unique_ptr<ShardQueue> make_service_queue(const Plan&, const OpenWork&, Communicator&,
                                                QueueOptions);
 /// Collective. The queue that fits: local for one process, service for several, static (said aloud

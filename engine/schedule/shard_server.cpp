@@ -11,13 +11,10 @@ ShardServer::ShardServer(const Plan& plan, const OpenWork& work, int ranks, Queu
       work_(plan, work),
       reported_(plan.shards()),
       ranks_(static_cast<std::size_t>(ranks)),
-      watch_(ranks, options_.silence, now),
-      next_beat_(now),
       checkpoint_due_(now + options_.checkpoint_interval),
       announced_epoch_(options_.first_epoch - 1),
       joined_count_(ranks_.size())
 {
-    for (Rank& rank : ranks_) rank.last_sent = now;
 }
 
 std::vector<ShardServer::Reply> ShardServer::on_message(int from,
@@ -27,21 +24,16 @@ std::vector<ShardServer::Reply> ShardServer::on_message(int from,
     std::vector<Reply> replies;
     const RankNote note = decode_rank_note(message);
     Rank& rank = ranks_[static_cast<std::size_t>(from)];
-    watch_.heard(from, now);
-    if (!note.host.empty()) rank.host = note.host;
     absorb(note);
     note_joined(rank, note.joined_epoch, now);
     if (note.wanted > 0) rank.wanted = note.wanted;
     rank.waiting = note.waiting;
-    if (note.stop) stop_everybody(replies, now);
-    answer(from, replies, now);
+    if (note.stop) stop_everybody(replies);
+    answer(from, replies);
     if (note.drained && !std::exchange(rank.drained, true) && ++drained_count_ == ranks_.size())
         for (int to = 0; to < static_cast<int>(ranks_.size()); ++to)
-            send(to, {{}, true, complete()}, replies, now);
-    if (note.goodbye && !std::exchange(rank.left, true)) {
-        ++left_count_;
-        watch_.forget(from);
-    }
+            replies.push_back({to, encode(ServerNote{{}, true, complete()})});
+    if (note.goodbye && !std::exchange(rank.left, true)) ++left_count_;
     return replies;
 }
 
@@ -49,32 +41,12 @@ std::vector<ShardServer::Reply> ShardServer::on_tick(Clock::time_point now)
 {
     std::vector<Reply> replies;
     const bool all_joined = joined_count_ == ranks_.size();
-    if (now >= checkpoint_due_ && all_joined && !anyone_finished_ && !complete()) {
-        ++announced_epoch_;
-        joined_count_ = 0;
-        for (int to = 0; to < static_cast<int>(ranks_.size()); ++to)
-            send(to, {{JoinCheckpoint{announced_epoch_}}}, replies, now);
-    }
-    const auto beat = heartbeat_of(options_.silence);
-    const bool said_farewell = drained_count_ == ranks_.size();
-    if (now < next_beat_ || said_farewell) return replies;
-    next_beat_ = now + beat / 4;
+    if (now < checkpoint_due_ || !all_joined || anyone_finished_ || complete()) return replies;
+    ++announced_epoch_;
+    joined_count_ = 0;
     for (int to = 0; to < static_cast<int>(ranks_.size()); ++to)
-        if (now - ranks_[static_cast<std::size_t>(to)].last_sent >= beat)
-            send(to, {}, replies, now);
+        replies.push_back({to, encode(ServerNote{{JoinCheckpoint{announced_epoch_}}})});
     return replies;
-}
-
-std::optional<std::string> ShardServer::silence(Clock::time_point now)
-{
-    const auto peer = watch_.silent_peer(now);
-    if (!peer) return std::nullopt;
-    const std::string& host = ranks_[static_cast<std::size_t>(*peer)].host;
-    return fmt::format(
-        "rank {} on {} has been silent for {:.3g} s (it died, is stopped, or the network to it is "
-        "gone). The job ends here; start the same command again to go on.",
-        *peer, host.empty() ? "an unknown host" : host,
-        std::chrono::duration<double>(options_.silence).count());
 }
 
 void ShardServer::absorb(const RankNote& note)
@@ -100,7 +72,7 @@ void ShardServer::note_joined(Rank& rank, std::uint32_t epoch, Clock::time_point
         checkpoint_due_ = now + options_.checkpoint_interval;
 }
 
-void ShardServer::answer(int to, std::vector<Reply>& replies, Clock::time_point now)
+void ShardServer::answer(int to, std::vector<Reply>& replies)
 {
     Rank& rank = ranks_[static_cast<std::size_t>(to)];
     if (rank.finished || rank.wanted == 0) return;
@@ -108,15 +80,15 @@ void ShardServer::answer(int to, std::vector<Reply>& replies, Clock::time_point 
     // The last shards go to ranks that would idle without them; a claim ahead waits for its turn.
     if (left < ranks_.size() && !rank.waiting) return;
     if (left > 0) {
-        give_shards(to, replies, now);
+        give_shards(to, replies);
         return;
     }
     rank.finished = true;
     anyone_finished_ = true;
-    send(to, {{Finish{false}}}, replies, now);
+    replies.push_back({to, encode(ServerNote{{Finish{false}}})});
 }
 
-void ShardServer::give_shards(int to, std::vector<Reply>& replies, Clock::time_point now)
+void ShardServer::give_shards(int to, std::vector<Reply>& replies)
 {
     Rank& rank = ranks_[static_cast<std::size_t>(to)];
     const std::size_t left = work_.size() - next_position_;
@@ -128,23 +100,16 @@ void ShardServer::give_shards(int to, std::vector<Reply>& replies, Clock::time_p
     for (std::size_t i = 0; i < count; ++i) note.instructions.push_back(work_.at(next_position_++));
     rank.wanted = 0;
     rank.waiting = false;
-    send(to, note, replies, now);
+    replies.push_back({to, encode(note)});
 }
 
-void ShardServer::stop_everybody(std::vector<Reply>& replies, Clock::time_point now)
+void ShardServer::stop_everybody(std::vector<Reply>& replies)
 {
     for (int to = 0; to < static_cast<int>(ranks_.size()); ++to) {
         if (std::exchange(ranks_[static_cast<std::size_t>(to)].finished, true)) continue;
         anyone_finished_ = true;
-        send(to, {{Finish{true}}}, replies, now);
+        replies.push_back({to, encode(ServerNote{{Finish{true}}})});
     }
-}
-
-void ShardServer::send(int to, const ServerNote& note, std::vector<Reply>& replies,
-                       Clock::time_point now)
-{
-    ranks_[static_cast<std::size_t>(to)].last_sent = now;
-    replies.push_back({to, encode(note)});
 }
 
 }  // namespace twinscreen

@@ -3,22 +3,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "engine/comm/silence_watch.hpp"
 #include "engine/schedule/service_protocol.hpp"
 #include "engine/schedule/work_list.hpp"
 
 namespace twinscreen {
-
-/// How often a rank and the server speak at least: ten times within the tolerated silence.
-constexpr std::chrono::milliseconds heartbeat_of(std::chrono::milliseconds silence) noexcept
-{
-    return silence / 10;
-}
 
 /// The rank 0 side of the service queue: pure rules, no threads, no MPI, time is a parameter.
 ///
@@ -41,10 +32,8 @@ public:
     /// Throws Error(communication) for a note that cannot be read.
     std::vector<Reply> on_message(int from, std::span<const std::byte> message,
                                   Clock::time_point now);
-    /// Checkpoints and heartbeats that have become due. To be called several times per second.
+    /// A checkpoint that has become due. To be called several times per second.
     std::vector<Reply> on_tick(Clock::time_point now);
-    /// A sentence about a rank that has been silent for too long.
-    std::optional<std::string> silence(Clock::time_point now);
 
     /// True when every rank has said goodbye: no letters are under way.
     bool everybody_left() const noexcept { return left_count_ == ranks_.size(); }
@@ -54,8 +43,6 @@ private:
     friend struct ServiceStateReader;  // of tests/support/service_job: tells two states apart
 
     struct Rank {
-        std::string host;
-        Clock::time_point last_sent;
         std::uint32_t wanted = 0;
         std::uint32_t joined_epoch = 0;
         bool waiting = false;
@@ -66,10 +53,9 @@ private:
 
     void absorb(const RankNote& note);
     void note_joined(Rank& rank, std::uint32_t epoch, Clock::time_point now);
-    void answer(int to, std::vector<Reply>& replies, Clock::time_point now);
-    void give_shards(int to, std::vector<Reply>& replies, Clock::time_point now);
-    void stop_everybody(std::vector<Reply>& replies, Clock::time_point now);
-    void send(int to, const ServerNote& note, std::vector<Reply>& replies, Clock::time_point now);
+    void answer(int to, std::vector<Reply>& replies);
+    void give_shards(int to, std::vector<Reply>& replies);
+    void stop_everybody(std::vector<Reply>& replies);
 
     QueueOptions options_;
     WorkList work_;
@@ -77,8 +63,6 @@ private:
     std::vector<bool> reported_;
     std::size_t reported_count_ = 0;
     std::vector<Rank> ranks_;
-    SilenceWatch watch_;
-    Clock::time_point next_beat_;
     Clock::time_point checkpoint_due_;
     std::uint32_t announced_epoch_;
     std::size_t joined_count_;

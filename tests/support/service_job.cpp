@@ -15,8 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = ShardClient::Clock;
 
-/// Heartbeats are due after a tenth of it. Nobody is ever silent for so long.
-constexpr std::chrono::milliseconds silence{10'000'000};
+/// A rank that has something to report, but no letter for it to ride on, speaks after it.
+constexpr std::chrono::milliseconds long_time{10'000'000};
 constexpr std::chrono::milliseconds checkpoint_interval{100'000'000'000};
 constexpr std::uint32_t first_epoch = 7;
 
@@ -50,7 +50,6 @@ std::uint64_t number_of_claim(std::uint32_t size, std::size_t shards)
 std::uint64_t digest_of(const RankNote& note, std::size_t shards)
 {
     Numbers numbers;
-    numbers.add(note.host.size());
     numbers.add(number_of_claim(note.wanted, shards));
     numbers.add(note.joined_epoch);
     for (const bool said : {note.waiting, note.stop, note.drained, note.goodbye})
@@ -82,9 +81,8 @@ struct ServiceStateReader {
         for (const ShardServer::Rank& rank : server.ranks_) {
             numbers.add(number_of_claim(rank.wanted, shards));
             numbers.add(rank.joined_epoch);
-            numbers.add((rank.host.empty() ? 0U : 1U) + (rank.waiting ? 2U : 0U) +
-                        (rank.finished ? 4U : 0U) + (rank.drained ? 8U : 0U) +
-                        (rank.left ? 16U : 0U));
+            numbers.add((rank.waiting ? 2U : 0U) + (rank.finished ? 4U : 0U) +
+                        (rank.drained ? 8U : 0U) + (rank.left ? 16U : 0U));
         }
         numbers.add(server.announced_epoch_);
         numbers.add(server.joined_count_);
@@ -106,9 +104,9 @@ struct ServiceStateReader {
         numbers.add(client.joined_epoch_);
         numbers.add(client.told_epoch_);
         std::uint64_t bits = 0;
-        for (const bool said : {client.claim_pending_, client.told_host_, client.told_waiting_,
-                                client.told_stop_, client.draining_, client.told_drained_,
-                                client.farewell_, client.said_goodbye_, client.complete_})
+        for (const bool said :
+             {client.claim_pending_, client.told_waiting_, client.told_stop_, client.draining_,
+              client.told_drained_, client.farewell_, client.said_goodbye_, client.complete_})
             bits = 2 * bits + (said ? 1 : 0);
         numbers.add(bits);
     }
@@ -147,7 +145,6 @@ QueueOptions options_into(std::shared_ptr<std::vector<ShardReport>> absorbed)
     QueueOptions options;
     options.checkpoint_interval = checkpoint_interval;
     options.first_epoch = first_epoch;
-    options.silence = silence;
     options.absorb = [absorbed = std::move(absorbed)](const ShardReport& report) {
         absorbed->push_back(report);
     };
@@ -171,7 +168,7 @@ std::string JobBounds::text() const
     if (checkpoints > 0)
         text += fmt::format(", {} checkpoint{}", checkpoints, checkpoints == 1 ? "" : "s");
     if (signals > 0) text += fmt::format(", {} signal{}", signals, signals == 1 ? "" : "s");
-    if (heartbeats > 0) text += fmt::format(", {} heartbeats each", heartbeats);
+    if (pauses > 0) text += fmt::format(", {} long pause{} each", pauses, pauses == 1 ? "" : "s");
     if (claimed_ahead != 1) text += fmt::format(", {} claimed ahead", claimed_ahead);
     return text;
 }
@@ -182,7 +179,7 @@ std::string JobStep::text() const
     switch (kind) {
         case Kind::speak_soon: what = "speaks soon"; break;
         case Kind::speak_later: what = "speaks later"; break;
-        case Kind::beat: what = "speaks after a long time"; break;
+        case Kind::speak_at_last: what = "speaks after a long time"; break;
         case Kind::deliver_to_server: what = "is heard by the server"; break;
         case Kind::deliver_to_rank: what = "hears the server"; break;
         case Kind::ask_next: what = "asks for an instruction"; break;
@@ -192,7 +189,6 @@ std::string JobStep::text() const
         case Kind::drop_shard: what = "drops its shard"; break;
         case Kind::signal: what = "gets a signal"; break;
         case Kind::announce_checkpoint: return "a checkpoint is due";
-        case JobStep::Kind::server_beat: return "the server has been quiet for long";
     }
     return fmt::format("rank {} {}", rank, what);
 }
@@ -209,7 +205,7 @@ ServiceJob::ServiceJob(const JobBounds& bounds)
       absorbed_(bounds.shards)
 {
     for (int rank = 0; rank < bounds.ranks; ++rank) {
-        ranks_.emplace_back(ShardClient(*plan_, {rank, "here", "there"}, silence, beginning));
+        ranks_.emplace_back(ShardClient(*plan_, beginning));
         ranks_.back().now = beginning;
         ranks_.back().last_epoch = first_epoch - 1;
     }
@@ -220,7 +216,6 @@ std::vector<JobStep> ServiceJob::steps() const
     std::vector<JobStep> steps;
     if (checkpoints_ < bounds_->checkpoints)
         steps.push_back({JobStep::Kind::announce_checkpoint, 0});
-    if (server_heartbeats_ < bounds_->heartbeats) steps.push_back({JobStep::Kind::server_beat, 0});
     for (int rank = 0; rank < bounds_->ranks; ++rank) add_steps_of(rank, steps);
     return steps;
 }
@@ -237,7 +232,7 @@ void ServiceJob::add_steps_of(int number, std::vector<JobStep>& steps) const
         steps.push_back({Kind::speak_soon, number, written});
         steps.push_back({Kind::speak_later, number, written});
     }
-    add(Kind::beat, has_a_voice && rank.heartbeats < bounds_->heartbeats);
+    add(Kind::speak_at_last, has_a_voice && rank.pauses < bounds_->pauses);
     add(Kind::deliver_to_server, !rank.to_server.empty());
     add(Kind::deliver_to_rank, !rank.from_server.empty());
     add(Kind::ask_next, rank.main == Main::idle);
@@ -262,9 +257,9 @@ bool ServiceJob::take(const JobStep& step)
     switch (step.kind) {
         case JobStep::Kind::speak_soon: return speak(step, 0s);
         case JobStep::Kind::speak_later: return speak(step, 1s);
-        case JobStep::Kind::beat:
-            ++rank.heartbeats;
-            rank.now += silence / 10;
+        case JobStep::Kind::speak_at_last:
+            ++rank.pauses;
+            rank.now += long_time;
             return speak(step, 1s);
         case JobStep::Kind::deliver_to_server: {
             const auto letter = rank.to_server.front();
@@ -288,7 +283,6 @@ bool ServiceJob::take(const JobStep& step)
             ++signals_;
             return true;
         case JobStep::Kind::announce_checkpoint: return announce_checkpoint();
-        case JobStep::Kind::server_beat: return beat_server();
     }
     return false;
 }
@@ -349,29 +343,17 @@ void ServiceJob::note_given(const Instruction& instruction)
 
 void ServiceJob::hand_over(Rank& rank, std::span<const std::byte> note)
 {
-    rank.client.on_message(note, rank.now);
+    rank.client.on_message(note);
 }
 
 bool ServiceJob::announce_checkpoint()
 {
     server_now_ += checkpoint_interval;
     const auto replies = server_.on_tick(server_now_);
-    bool announced = false;
-    for (const auto& [to, bytes] : replies)
-        announced |= !decode_server_note(bytes, *plan_).instructions.empty();
-    if (!announced) return false;
+    if (replies.empty()) return false;
     ++checkpoints_;
     send(replies);
     return true;
-}
-
-bool ServiceJob::beat_server()
-{
-    ++server_heartbeats_;
-    server_now_ += silence / 10;
-    const auto replies = server_.on_tick(server_now_);
-    send(replies);
-    return !replies.empty();
 }
 
 bool ServiceJob::ask_next(Rank& rank)
@@ -518,11 +500,10 @@ std::uint64_t ServiceJob::fingerprint() const
         numbers.add(rank.unwritten.size());
         numbers.add(rank.collectives.size());
         numbers.add(rank.last_epoch);
-        numbers.add(static_cast<std::uint64_t>(rank.heartbeats));
+        numbers.add(static_cast<std::uint64_t>(rank.pauses));
         numbers.add((rank.signalled ? 1U : 0U) + (rank.waits ? 2U : 0U));
     }
     numbers.add(static_cast<std::uint64_t>(checkpoints_));
-    numbers.add(static_cast<std::uint64_t>(server_heartbeats_));
     numbers.add(static_cast<std::uint64_t>(signals_));
     return numbers.digest();
 }

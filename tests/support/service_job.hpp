@@ -17,10 +17,10 @@ namespace twinscreen::test {
 struct JobBounds {
     int ranks = 1;
     std::uint64_t shards = 0;
-    std::uint64_t suspects = 0;     ///< the first shards are to be verified; each may be found torn
-    int checkpoints = 0;            ///< announced at any moment, so often at most
-    int signals = 0;                ///< of a stop, to so many of the ranks, at any moment
-    int heartbeats = 0;             ///< of every rank and of the server, at any moment
+    std::uint64_t suspects = 0;  ///< the first shards are to be verified; each may be found torn
+    int checkpoints = 0;         ///< announced at any moment, so often at most
+    int signals = 0;             ///< of a stop, to so many of the ranks, at any moment
+    int pauses = 0;              ///< of every rank before it speaks, so long that reports are due
     std::size_t claimed_ahead = 1;  ///< shards that a main thread holds beside the one it computes
 
     std::string text() const;
@@ -34,9 +34,9 @@ struct BrokenPromise : std::runtime_error {
 /// One thing that happens next.
 struct JobStep {
     enum class Kind : std::uint8_t {
-        speak_soon,   ///< the messenger of a rank sends what is due; the last claim was short
-        speak_later,  ///< the same; it was long, or counts as held back
-        beat,         ///< the same when a heartbeat is due
+        speak_soon,     ///< the messenger of a rank sends what is due; the last claim was short
+        speak_later,    ///< the same; it was long, or counts as held back
+        speak_at_last,  ///< the same, when reports have waited for long
         deliver_to_server,
         deliver_to_rank,
         ask_next,      ///< the main thread takes an instruction or begins to wait for one
@@ -46,7 +46,6 @@ struct JobStep {
         drop_shard,  ///< after a stop
         signal,      ///< a stop
         announce_checkpoint,
-        server_beat,
     };
     Kind kind{};
     int rank = 0;
@@ -99,7 +98,7 @@ private:
         std::vector<std::uint64_t> unwritten;  // by the writer
         std::vector<Collective> collectives;   // entered, in this order
         std::uint32_t last_epoch = 0;
-        int heartbeats = 0;
+        int pauses = 0;
         bool signalled = false;
         bool waits = false;  // for the next instruction
     };
@@ -115,7 +114,6 @@ private:
     void note_given(const Instruction& instruction);
     void hand_over(Rank& rank, std::span<const std::byte> note);
     bool announce_checkpoint();
-    bool beat_server();
 
     bool ask_next(Rank& rank);
     bool claim_ahead(Rank& rank);
@@ -138,7 +136,6 @@ private:
     std::vector<std::uint8_t> reported_;
     std::vector<std::uint8_t> absorbed_;
     int checkpoints_ = 0;
-    int server_heartbeats_ = 0;
     int signals_ = 0;
 };
 

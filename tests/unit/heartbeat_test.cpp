@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/comm/silence_watch.hpp"
 #include "tests/support/thread_communicator.hpp"
 
 namespace twinscreen {
@@ -56,6 +57,28 @@ TEST(Heartbeat, DoesNothingInASingleProcess)
     const auto communicator = make_local_communicator();
     const Heartbeat heartbeat(*communicator, 1ms);
     std::this_thread::sleep_for(10ms);
+}
+
+TEST(SilenceWatch, TimeInWhichTheWatcherItselfWasSuspendedIsNobodysSilence)
+{
+    const SilenceWatch::Clock::time_point start{1'000'000s};
+    SilenceWatch watch(1, 20s, start);
+    EXPECT_EQ(watch.silent_peer(start + 1s), std::nullopt);
+
+    for (auto t = 3600s; t <= 3619s; ++t) EXPECT_EQ(watch.silent_peer(start + t), std::nullopt);
+    EXPECT_EQ(watch.silent_peer(start + 3622s), 0);
+}
+
+TEST(SilenceWatch, NamesThePeerThatWasNotHeardOf)
+{
+    const SilenceWatch::Clock::time_point start{1'000'000s};
+    SilenceWatch watch(3, 20s, start);
+    watch.forget(2);
+    for (auto t = 1s; t <= 20s; ++t) {
+        watch.heard(0, start + t);
+        EXPECT_EQ(watch.silent_peer(start + t), std::nullopt) << t.count();
+    }
+    EXPECT_EQ(watch.silent_peer(start + 21s), 1);
 }
 
 TEST(HeartbeatDeathTest, ASilentRankEndsTheJobWithASentence)

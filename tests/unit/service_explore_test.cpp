@@ -128,14 +128,14 @@ private:
 
 /// Seconds, in every build.
 const std::vector<JobBounds> small_jobs{
-    {.ranks = 1, .checkpoints = 1, .signals = 1, .heartbeats = 1},
+    {.ranks = 1, .checkpoints = 1, .signals = 1, .pauses = 1},
     {.ranks = 1, .shards = 5, .suspects = 2, .checkpoints = 2, .signals = 1},
-    {.ranks = 1, .shards = 4, .checkpoints = 1, .heartbeats = 1, .claimed_ahead = 2},
+    {.ranks = 1, .shards = 4, .checkpoints = 1, .pauses = 1, .claimed_ahead = 2},
     {.ranks = 1, .shards = 16},
     {.ranks = 2, .signals = 2},
     {.ranks = 2, .shards = 1, .checkpoints = 1},
     {.ranks = 2, .shards = 1, .signals = 2},
-    {.ranks = 2, .shards = 1, .heartbeats = 1},
+    {.ranks = 2, .shards = 1, .pauses = 1},
     {.ranks = 2, .shards = 2, .suspects = 2},
     {.ranks = 2, .shards = 2, .signals = 1},
     {.ranks = 2, .shards = 3, .suspects = 1},

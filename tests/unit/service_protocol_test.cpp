@@ -60,7 +60,7 @@ std::string text_of(const Instruction& instruction)
     return std::get<Finish>(instruction).interrupted ? "interrupted" : "finish";
 }
 
-/// A server whose replies are read as text: "0: run 3", "1: heartbeat", "1: farewell complete".
+/// A server whose replies are read as text: "0: run 3", "1: farewell complete".
 class ReadableServer {
 public:
     ReadableServer(std::uint64_t shards, int ranks, QueueOptions options = {})
@@ -87,8 +87,6 @@ private:
             const ServerNote note = decode_server_note(message, plan_);
             if (note.farewell)
                 all.push_back(fmt::format("{}: farewell{}", to, note.complete ? " complete" : ""));
-            else if (note.instructions.empty())
-                all.push_back(fmt::format("{}: heartbeat", to));
             for (const Instruction& instruction : note.instructions)
                 all.push_back(fmt::format("{}: {}", to, text_of(instruction)));
         }
@@ -105,7 +103,6 @@ using testing::IsEmpty;
 TEST(ServiceProtocol, NotesOfRanksArriveAsTheyWereSent)
 {
     RankNote note;
-    note.host = "node17";
     note.wanted = 3;
     note.joined_epoch = 9;
     note.stop = true;
@@ -114,7 +111,6 @@ TEST(ServiceProtocol, NotesOfRanksArriveAsTheyWereSent)
 
     const RankNote read = decode_rank_note(encode(note));
 
-    EXPECT_EQ(read.host, "node17");
     EXPECT_EQ(read.wanted, 3U);
     EXPECT_EQ(read.joined_epoch, 9U);
     EXPECT_TRUE(read.stop);
@@ -147,7 +143,6 @@ TEST(ServiceProtocol, DamagedNotesAreRefusedWhereverTheyAreCut)
 {
     const Plan plan = plan_of(9);
     RankNote of_rank = claim(1, true);
-    of_rank.host = "node17";
     of_rank.reports = {report_of(5)};
     const auto rank_bytes = encode(of_rank);
     const auto server_bytes = encode(ServerNote{{RunShard{plan.shard(ShardId{8})}}});
@@ -170,7 +165,7 @@ TEST(ShardServer, AnswersClaimsInTheOrderTheyCome)
     EXPECT_THAT(server.tell(1, claim(1, true)), ElementsAre("1: run 0"));
     EXPECT_THAT(server.tell(0, claim(1, true)), ElementsAre("0: run 1"));
     EXPECT_THAT(server.tell(0, claim(1, false)), ElementsAre("0: run 2"));
-    EXPECT_THAT(server.tell(0, RankNote{}), IsEmpty()) << "a heartbeat claims nothing";
+    EXPECT_THAT(server.tell(0, RankNote{}), IsEmpty()) << "an empty note claims nothing";
 }
 
 TEST(ShardServer, GivesSeveralShardsAtOnceOnlyWhileTheyAreASmallPart)
@@ -207,11 +202,11 @@ TEST(ShardServer, AnnouncesACheckpointToAllAndTheNextOnlyAfterAllJoined)
 
     EXPECT_THAT(server.tick(900ms), IsEmpty());
     EXPECT_THAT(server.tick(1s), ElementsAre("0: checkpoint 4", "1: checkpoint 4"));
-    EXPECT_THAT(server.tick(3s), ElementsAre("0: heartbeat", "1: heartbeat"));
+    EXPECT_THAT(server.tick(3s), IsEmpty());
     server.tell(0, joined(4), 3s);
     EXPECT_THAT(server.tick(4s), IsEmpty());
     server.tell(1, joined(4), 5s);
-    EXPECT_THAT(server.tick(5900ms), ElementsAre("0: heartbeat", "1: heartbeat"));
+    EXPECT_THAT(server.tick(5900ms), IsEmpty());
     EXPECT_THAT(server.tick(6s), ElementsAre("0: checkpoint 5", "1: checkpoint 5"));
 }
 
@@ -270,36 +265,6 @@ TEST(ShardServer, SaysFarewellWhenAllHaveDrainedAndKnowsWhetherEverythingWasRepo
     }
 }
 
-TEST(ShardServer, NamesTheRankAndHostThatFellSilent)
-{
-    ReadableServer server(10, 2);
-    RankNote hello;
-    hello.host = "node17";
-    server.tell(1, hello, 1s);
-
-    for (auto t = 1s; t <= 21s; ++t) {
-        server.tell(0, {}, t);
-        EXPECT_EQ(server.server().silence(start + t), std::nullopt) << t.count();
-    }
-    server.tell(0, {}, 22s);
-
-    EXPECT_EQ(
-        server.server().silence(start + 22s),
-        "rank 1 on node17 has been silent for 20 s (it died, is stopped, or the network to it "
-        "is gone). The job ends here; start the same command again to go on.");
-}
-
-TEST(ShardServer, TimeInWhichItWasSuspendedItselfIsNobodysSilence)
-{
-    ReadableServer server(10, 1);
-    EXPECT_EQ(server.server().silence(start + 1s), std::nullopt);
-
-    EXPECT_EQ(server.server().silence(start + 3600s), std::nullopt);
-    for (auto t = 3601s; t <= 3619s; ++t)
-        EXPECT_EQ(server.server().silence(start + t), std::nullopt);
-    EXPECT_NE(server.server().silence(start + 3622s), std::nullopt);
-}
-
 /// A client for which the test plays the server.
 class ClientTest : public testing::Test {
 protected:
@@ -314,14 +279,11 @@ protected:
     {
         return !client.outgoing(false, start + since_start).has_value();
     }
-    void receive(const ServerNote& note, Clock::duration since_start = {})
-    {
-        client.on_message(encode(note), start + since_start);
-    }
+    void receive(const ServerNote& note) { client.on_message(encode(note)); }
     RunShard run(std::uint64_t id) const { return RunShard{plan.shard(ShardId{id})}; }
 
     Plan plan = plan_of(100);
-    ShardClient client{plan, {3, "node17", "node01"}, 20s, start};
+    ShardClient client{plan, start};
 };
 
 TEST_F(ClientTest, KeepsOneClaimInHandWhileTheMainThreadComputes)
@@ -403,17 +365,17 @@ TEST_F(ClientTest, ASignalIsToldAtOnceAndOnce)
     EXPECT_EQ(client.outgoing(true, start + 2ms), std::nullopt);
 }
 
-TEST_F(ClientTest, ReportsRideOnTheNextHeartbeat)
+TEST_F(ClientTest, ReportsWaitForALetterToRideOnButNotForLong)
 {
     sent(0s);
     client.report(report_of(7));
 
     EXPECT_TRUE(silent(1900ms));
-    const RankNote beat = sent(2s);
+    const RankNote late = sent(2s);
 
-    ASSERT_EQ(beat.reports.size(), 1U);
-    EXPECT_EQ(index_of(beat.reports[0].shard), 7U);
-    EXPECT_TRUE(sent(4s).reports.empty());
+    ASSERT_EQ(late.reports.size(), 1U);
+    EXPECT_EQ(index_of(late.reports[0].shard), 7U);
+    EXPECT_TRUE(silent(4s));
 }
 
 TEST_F(ClientTest, DrainsThenAnswersTheFarewellWithGoodbyeAndIsSilent)
@@ -433,17 +395,6 @@ TEST_F(ClientTest, DrainsThenAnswersTheFarewellWithGoodbyeAndIsSilent)
     EXPECT_TRUE(client.said_goodbye());
     EXPECT_TRUE(client.complete());
     EXPECT_TRUE(silent(1h));
-}
-
-TEST_F(ClientTest, NamesTheServerThatFellSilent)
-{
-    receive({}, 1s);
-    for (auto t = 1s; t <= 21s; ++t) EXPECT_EQ(client.silence(start + t), std::nullopt);
-
-    EXPECT_EQ(client.silence(start + 22s),
-              "rank 0 on node01 has been silent for 20 s, says rank 3 on node17 (it died, is "
-              "stopped, or the network to it is gone). The job ends here; start the same command "
-              "again to go on.");
 }
 
 }  // namespace

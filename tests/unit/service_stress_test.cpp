@@ -32,8 +32,7 @@ public:
           plan_(plan_of(what)),
           server_(plan_, work_of(what), what.ranks, options(), now_)
     {
-        for (int rank = 0; rank < what.ranks; ++rank)
-            ranks_.emplace_back(ShardClient(plan_, {rank, "here", "there"}, 20s, now_));
+        for (int rank = 0; rank < what.ranks; ++rank) ranks_.emplace_back(ShardClient(plan_, now_));
     }
 
     /// Steps until everybody left; the number of steps.
@@ -46,7 +45,6 @@ public:
                 break;
             }
             step();
-            EXPECT_EQ(server_.silence(now_), std::nullopt);
         }
         return steps;
     }
@@ -142,7 +140,7 @@ private:
                 break;
             case 2:
                 if (rank.letters_from_server.empty()) break;
-                rank.client.on_message(rank.letters_from_server.front(), now_);
+                rank.client.on_message(rank.letters_from_server.front());
                 rank.letters_from_server.pop_front();
                 break;
             case 3:

@@ -99,9 +99,11 @@ private:
         std::vector<std::uint64_t> unwritten;  // by the writer
         std::vector<Collective> collectives;   // entered, in this order
         std::uint32_t last_epoch = 0;
+        int joined = 0;  // checkpoints taken
         int heartbeats = 0;
         bool signalled = false;
-        bool waits = false;  // for the next instruction
+        bool waits = false;        // for the next instruction
+        bool interrupted = false;  // it was told so
     };
 
     Rank& at(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
@@ -119,6 +121,7 @@ private:
 
     bool ask_next(Rank& rank);
     bool claim_ahead(Rank& rank);
+    bool take_instruction(Rank& rank);
     void begin_next(Rank& rank);
     void start(Rank& rank, ShardId shard, Main how);
     void finish_shard(Rank& rank);
@@ -140,6 +143,7 @@ private:
     int checkpoints_ = 0;
     int server_heartbeats_ = 0;
     int signals_ = 0;
+    bool stop_is_known_ = false;  // to the server
 };
 
 }  // namespace twinscreen::test

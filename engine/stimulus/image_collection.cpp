@@ -88,8 +88,9 @@ std::vector<FileCollection::File> images_below(const fs::path& folder)
             if (is_hidden(entry->path())) entry.disable_recursion_pending();
         if (is_hidden(entry->path()) || !has_image_extension(entry->path().string())) continue;
         if (!entry->is_regular_file()) continue;
+        // Without asking the file system: it would resolve links, a dozen calls for each file.
         files.push_back(
-            {fs::relative(entry->path(), folder).string(), entry->path(), entry->file_size()});
+            {entry->path().lexically_relative(folder).string(), entry->path(), entry->file_size()});
     }
     TWINSCREEN_REQUIRE(!problem, data, "cannot list folder {} ({})", folder.string(),
                        problem.message());

@@ -304,6 +304,7 @@ bool ServiceJob::speak(const JobStep& step, Clock::duration age)
 
 void ServiceJob::tell_server(int from, std::span<const std::byte> note)
 {
+    stop_is_known_ = stop_is_known_ || (signals_ > 0 && decode_rank_note(note).stop);
     send(server_.on_message(from, note, server_now_));
     for (const ShardReport& report : *absorbed_now_) {
         const std::uint64_t shard = index_of(report.shard);
@@ -338,12 +339,16 @@ void ServiceJob::note_given(const Instruction& instruction)
     promise((verify != nullptr) == (shard < bounds_->suspects),
             fmt::format("shard {} was given to be {}", shard,
                         verify != nullptr ? "verified" : "run without being verified"));
+    promise(!stop_is_known_, fmt::format("shard {} was given after a stop", shard));
     promise(++given_[shard] == 1, fmt::format("shard {} was given twice", shard));
 }
 
 void ServiceJob::hand_over(Rank& rank, std::span<const std::byte> note)
 {
     rank.client.on_message(note);
+    for (const Instruction& instruction : decode_server_note(note, *plan_).instructions)
+        if (const auto* finish = std::get_if<Finish>(&instruction))
+            rank.interrupted = finish->interrupted;
 }
 
 bool ServiceJob::announce_checkpoint()
@@ -351,6 +356,8 @@ bool ServiceJob::announce_checkpoint()
     server_now_ += checkpoint_interval;
     const auto replies = server_.on_tick(server_now_);
     if (replies.empty()) return false;
+    for (const Rank& rank : ranks_)
+        promise(rank.joined == checkpoints_, "a checkpoint came before all had joined the last");
     ++checkpoints_;
     send(replies);
     return true;
@@ -359,24 +366,27 @@ bool ServiceJob::announce_checkpoint()
 bool ServiceJob::ask_next(Rank& rank)
 {
     if (rank.mine.empty()) {
-        const auto instruction = rank.client.take();
-        if (!instruction) {
+        if (!take_instruction(rank)) {
             rank.client.wait(rank.now);
             return !std::exchange(rank.waits, true);
         }
         rank.waits = false;
-        rank.mine.push_back(*instruction);
     }
     begin_next(rank);
     return true;
 }
 
-bool ServiceJob::claim_ahead(Rank& rank)
+bool ServiceJob::claim_ahead(Rank& rank) { return may_claim_ahead(rank) && take_instruction(rank); }
+
+bool ServiceJob::take_instruction(Rank& rank)
 {
-    if (!may_claim_ahead(rank)) return false;
-    const auto ahead = rank.client.take();
-    if (ahead) rank.mine.push_back(*ahead);
-    return ahead.has_value();
+    const auto instruction = rank.client.take();
+    if (!instruction) return false;
+    if (std::holds_alternative<JoinCheckpoint>(*instruction)) ++rank.joined;
+    promise(!rank.interrupted || instruction->index() >= Instruction(JoinCheckpoint{}).index(),
+            "a rank began another shard after it was interrupted");
+    rank.mine.push_back(*instruction);
+    return true;
 }
 
 /// What Worker::work does between two shards.
@@ -500,11 +510,14 @@ std::uint64_t ServiceJob::fingerprint() const
         numbers.add(rank.unwritten.size());
         numbers.add(rank.collectives.size());
         numbers.add(rank.last_epoch);
+        numbers.add(static_cast<std::uint64_t>(rank.joined));
         numbers.add(static_cast<std::uint64_t>(rank.pauses));
-        numbers.add((rank.signalled ? 1U : 0U) + (rank.waits ? 2U : 0U));
+        numbers.add((rank.signalled ? 1U : 0U) + (rank.waits ? 2U : 0U) +
+                    (rank.interrupted ? 4U : 0U));
     }
     numbers.add(static_cast<std::uint64_t>(checkpoints_));
     numbers.add(static_cast<std::uint64_t>(signals_));
+    numbers.add(stop_is_known_ ? 1 : 0);
     return numbers.digest();
 }
 

@@ -98,9 +98,11 @@ private:
         std::vector<std::uint64_t> unwritten;  // by the writer
         std::vector<Collective> collectives;   // entered, in this order
         std::uint32_t last_epoch = 0;
+        int joined = 0;  // checkpoints taken
         int pauses = 0;
         bool signalled = false;
-        bool waits = false;  // for the next instruction
+        bool waits = false;        // for the next instruction
+        bool interrupted = false;  // it was told so
     };
 
     Rank& at(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
@@ -117,6 +119,7 @@ private:
 
     bool ask_next(Rank& rank);
     bool claim_ahead(Rank& rank);
+    bool take_instruction(Rank& rank);
     void begin_next(Rank& rank);
     void start(Rank& rank, ShardId shard, Main how);
     void finish_shard(Rank& rank);
@@ -137,6 +140,7 @@ private:
     std::vector<std::uint8_t> absorbed_;
     int checkpoints_ = 0;
     int signals_ = 0;
+    bool stop_is_known_ = false;  // to the server
 };
 
 }  // namespace twinscreen::test

@@ -102,6 +102,20 @@ TEST_F(Files, OfAFolderAreSortedBytewiseAndFoundBelowOnRequest)
     EXPECT_EQ(plain(flat->summary()), "4 images from folder set");
 }
 
+TEST_F(Files, OfAFolderKeepTheirOwnNamesWhenTheyAreLinks)
+{
+    picture("elsewhere/a.png", 7);
+    fs::create_directories(folder_ / "set");
+    fs::create_symlink(folder_ / "elsewhere/a.png", folder_ / "set/one.png");
+    fs::create_symlink(folder_ / "elsewhere/a.png", folder_ / "set/two.png");
+
+    const auto set = source("folder = \"set\"");
+
+    EXPECT_EQ(texts(set->describe({ItemId{0}, 2}), "file"),
+              (std::vector<std::string>{"one.png", "two.png"}));
+    EXPECT_EQ(first_value(*set, 1), 7);
+}
+
 TEST_F(Files, OfAListKeepItsOrder)
 {
     picture("x/b.png", 2);

@@ -48,7 +48,7 @@ for name in "${names[@]}"; do
     [[ -x $folder/fuzzers/fuzz_$name ]] || fail "there is no fuzzer $name (see tests/fuzz)"
 done
 TMPDIR=$(mktemp -d)
-export TMPDIR
+export TMPDIR TWINSCREEN_SOURCE=$twinscreen_root
 trap 'rm -rf -- "$TMPDIR"' EXIT
 mkdir -p -- "$folder/artifacts" "$folder/logs"
 

@@ -34,4 +34,15 @@ fs::path InputFolder::write(const std::string& name, std::span<const std::byte> 
     return file;
 }
 
+fs::path workplace()
+{
+    const char* source = std::getenv("TWINSCREEN_SOURCE");
+    const fs::path folder = fs::path(source != nullptr ? source : ".") / "tests/fuzz/workplace";
+    TWINSCREEN_REQUIRE(fs::is_directory(folder), internal,
+                       "no folder {} (start from the top of the repository or set "
+                       "TWINSCREEN_SOURCE)",
+                       folder.string());
+    return folder;
+}
+
 }  // namespace twinscreen::fuzz

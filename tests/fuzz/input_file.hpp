@@ -23,6 +23,9 @@ private:
     std::filesystem::path path_;
 };
 
+/// tests/fuzz/workplace: a folder with a twin bundle, images, an array and labels.
+std::filesystem::path workplace();
+
 inline std::span<const std::byte> input(const std::uint8_t* data, std::size_t size)
 {
     return std::as_bytes(std::span(data, size));

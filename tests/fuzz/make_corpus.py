@@ -132,6 +132,7 @@ def zip_seeds():
     write("zip/deflated", zipped([("a.png", small), ("b.jpg", encoded(picture("L", 8), "JPEG"))],
                                  zipfile.ZIP_DEFLATED))
     write("zip/leads_out", zipped([("../a.png", small), ("/b.png", small)]))
+    write("zip/name_twice", zipped([("a.png", small), ("a.png", small)]))
     write("zip/empty", zipped([]))
     write("zip/bomb", zipped([("a.png", bytes(1 << 20))], zipfile.ZIP_DEFLATED))
     honest = zipped([("a.png", small)], zipfile.ZIP_DEFLATED)

@@ -91,7 +91,7 @@ def tear(store, draw):
     ledger says sealed, the data never reached the disk. Returns the shards."""
     with h5py.File(store / "responses.h5", "r+") as file:
         records = file["ledger/shards"][:-1]
-        safe = int(file["ledger/sealed_epoch"][()])
+        safe = int(file["ledger/sealed_epoch"][()]) & 0xFFFFFFFF  # a check stands above
         sealed = records[:, STATE].copy().view("<u4").ravel() != 0
         epochs = records[:, EPOCH].copy().view("<u4").ravel()
         unsafe = [int(shard) for shard in (sealed & (epochs > safe)).nonzero()[0]]

@@ -77,8 +77,8 @@ Outcome resume(const StoreOptions& options, const Plan& plan,
     const RawFile raw(options.file, RawFile::Access::read);
     if (!description_is_sound(raw, *layout))
         throw Error(Error::Kind::store,
-                    fmt::format("{} is damaged (its attributes, tables or structure are not what "
-                                "they were when it was created)",
+                    fmt::format("{} is damaged or was edited (its attributes, tables or structure "
+                                "are not what they were when it was created)",
                                 options.file.string()),
                     "Move the file away to start this stage again.");
     require_same_stage(options, plan, columns, *layout);

@@ -190,7 +190,7 @@ def damaged_chunk(path):
     of_type(pixels(), chunks=SHAPE, compression="gzip")(path)
     with h5py.File(path) as file:
         at = file["pixels"].id.get_chunk_info(0).byte_offset
-    patched(path, at, os.urandom(8))
+    patched(path, at, bytes(8))
 
 
 def named_pipe(path):

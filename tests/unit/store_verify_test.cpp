@@ -231,10 +231,11 @@ TEST_F(StoreVerify, SaysThatADescriptionHasChangedAndStillJudgesTheResults)
     EXPECT_THAT(verdict.stages[0].bad_shards, IsEmpty());
     EXPECT_EQ(verdict.content_hash, hash);
     EXPECT_EQ(reopen_damaged(folder.path(), verdict), 0U);
-    EXPECT_EQ(error_text([&] { fixture.open(*communicator); }),
-              fixture.file.string() +
-                  " is damaged (its attributes, tables or structure are not what they were when "
-                  "it was created)\n  Move the file away to start this stage again.");
+    EXPECT_EQ(
+        error_text([&] { fixture.open(*communicator); }),
+        fixture.file.string() +
+            " is damaged or was edited (its attributes, tables or structure are not what "
+            "they were when it was created)\n  Move the file away to start this stage again.");
 }
 
 TEST_F(StoreVerify, ADamagedFormatDoesNotMakeAStoreSomebodyElsesFile)

@@ -16,7 +16,10 @@ target_include_directories(twinscreen_libtorch SYSTEM INTERFACE
   ${TWINSCREEN_LIBTORCH}/include ${TWINSCREEN_LIBTORCH}/include/torch/csrc/api/include)
 # at::parallel_for is a header: it runs serially in code compiled without OpenMP. The runtime must be
 # the one that LibTorch itself uses, or there would be two pools of threads.
-target_compile_options(twinscreen_libtorch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+# (clang would bring its own: the fuzzers, which run no network, stay serial.)
+if(NOT TWINSCREEN_BUILD_FUZZERS)
+  target_compile_options(twinscreen_libtorch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+endif()
 file(GLOB libtorch_openmp ${TWINSCREEN_LIBTORCH}/lib/libgomp*.so*)
 if(libtorch_openmp)
   target_link_libraries(twinscreen_libtorch INTERFACE ${libtorch_openmp})

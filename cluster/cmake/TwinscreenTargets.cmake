@@ -68,6 +68,29 @@ function(twinscreen_add_script_test name)
   set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS} SKIP_RETURN_CODE 77)
 endfunction()
 
+# twinscreen_add_fuzzer(name LINK ... [SOURCES ...] [MUTATOR file])
+# A subject of tests/fuzz: <name>_fuzz.cpp holds LLVMFuzzerTestOneInput, corpus/<name> its inputs.
+# The fuzz preset makes a libFuzzer program of it; a build with tests replays every file of the
+# corpus. SOURCES are further files beside it; MUTATOR holds LLVMFuzzerCustomMutator for libFuzzer.
+function(twinscreen_add_fuzzer name)
+  cmake_parse_arguments(ARG "" "MUTATOR" "SOURCES;LINK" ${ARGN})
+  set(ARG_LABELS unit)
+  set(ARG_TIMEOUT 120)
+  set(program fuzz_${name})
+  add_executable(${program} ${name}_fuzz.cpp ${ARG_SOURCES})
+  target_link_libraries(${program} PRIVATE ${ARG_LINK} twinscreen::fuzz_input twinscreen_warnings)
+  if(TWINSCREEN_BUILD_FUZZERS)
+    target_sources(${program} PRIVATE ${ARG_MUTATOR})
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
+    add_dependencies(fuzzers ${program})
+  else()
+    target_sources(${program} PRIVATE replay_main.cpp)
+    add_test(NAME ${program} COMMAND ${program} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+    twinscreen_set_test_properties(${program})
+  endif()
+endfunction()
+
 macro(twinscreen_set_test_properties test)
   set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"

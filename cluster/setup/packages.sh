@@ -10,6 +10,7 @@ build_packages=(
     python3 python3-venv
 )
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev ccache)
+fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14) # llvm-14: line numbers in the reports
 format_packages=(clang-format-14)
 
 # missing_packages NAME...: one missing package a line.

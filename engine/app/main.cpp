@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 
@@ -235,6 +236,8 @@ int main(int argc, char** argv)
 {
     // A write beyond the limit on file sizes then fails, with a sentence, instead of ending us.
     std::signal(SIGXFSZ, SIG_IGN);
+    // Whichever library makes a file, the world may not write to it.
+    umask(umask(0) | S_IWOTH);
     try {
         const twinscreen::KernelRuntime runtime;
         return twinscreen::CommandLine().run(argc, argv);

@@ -3,22 +3,21 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "engine/base/error.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/config/utf8.hpp"
 
 namespace twinscreen {
 
 namespace {
 
-constexpr std::size_t most_mistakes = 10;
+constexpr std::size_t most_ragged = 10;
 
 struct Cell {
     std::string text;
@@ -124,21 +123,6 @@ private:
     std::size_t line_ = 1;
 };
 
-std::string read_whole(const std::filesystem::path& file)
-{
-    std::error_code failed;
-    const auto status = std::filesystem::status(file, failed);
-    if (status.type() == std::filesystem::file_type::not_found)
-        refuse(file.string(), "no such file");
-    if (std::filesystem::is_directory(status)) refuse(file.string(), "is a folder, not a table");
-    std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    // Streaming an empty buffer sets failbit, so an empty file is told apart by its end.
-    if (stream && stream.peek() != std::ifstream::traits_type::eof()) text << stream.rdbuf();
-    if (!stream.is_open() || stream.bad() || !text) refuse(file.string(), "cannot be read");
-    return std::move(text).str();
-}
-
 void check_encoding(const std::string& name, std::string_view text)
 {
     if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
@@ -186,6 +170,9 @@ std::optional<double> as_number(std::string_view cell)
 
 std::vector<std::string> column_names(const std::string& name, const Record& header)
 {
+    if (header.cells.size() > most_table_columns)
+        refuse(fmt::format("{}:{}", name, header.line),
+               fmt::format("{} columns (at most {})", header.cells.size(), most_table_columns));
     std::vector<std::string> names;
     for (const Cell& cell : header.cells) {
         const std::string column(cell.was_quoted ? std::string_view(cell.text)
@@ -229,8 +216,18 @@ std::string ragged_text(const std::string& name, const Record& record, std::size
 
 Table read_csv(const std::filesystem::path& file)
 {
-    const std::string whole = read_whole(file);
-    const std::string name = file.string();
+    std::error_code failed;
+    const auto status = std::filesystem::status(file, failed);
+    if (status.type() == std::filesystem::file_type::not_found)
+        refuse(file.string(), "no such file");
+    if (std::filesystem::is_directory(status)) refuse(file.string(), "is a folder, not a table");
+    return read_csv(ReadFile(file));
+}
+
+Table read_csv(const ReadFile& file)
+{
+    const std::string whole = read_text(file, largest_table);
+    const std::string name = file.path().string();
     std::string_view text = whole;
     check_encoding(name, text);
     if (text.starts_with(detail::utf8_byte_order_mark))
@@ -241,7 +238,7 @@ Table read_csv(const std::filesystem::path& file)
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
         refuse(name, "is empty (the first line names the columns)");
 
-    RecordReader reader(name, text, file.extension() == ".tsv" ? '\t' : ',');
+    RecordReader reader(name, text, file.path().extension() == ".tsv" ? '\t' : ',');
     const std::vector<std::string> names = column_names(name, reader.next());
     std::vector<std::vector<std::string>> cells(names.size());
     std::vector<std::string> mistakes;
@@ -249,7 +246,7 @@ Table read_csv(const std::filesystem::path& file)
         Record record = reader.next();
         if (record.cells.size() != names.size()) {
             mistakes.push_back(ragged_text(name, record, names.size()));
-            if (mistakes.size() == most_mistakes) break;
+            if (mistakes.size() == most_ragged) break;
             continue;
         }
         for (std::size_t i = 0; i < names.size(); ++i)

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "engine/base/read_file.hpp"
 #include "engine/base/table.hpp"
 
 namespace twinscreen {
@@ -12,7 +13,8 @@ namespace twinscreen {
 /// A column whose every cell is a number, empty or "nan" becomes numbers, any other texts; codes
 /// with leading zeros ("0042") and whole numbers from 2^53 on stay texts, because a number would
 /// lose digits. Throws Error(data) with file:line for ragged rows, duplicate or empty column names,
-/// unterminated quotes, NUL bytes, an empty file.
+/// unterminated quotes, NUL bytes, an empty file, more than engine/config/limits.hpp allows.
 Table read_csv(const std::filesystem::path& file);
+Table read_csv(const ReadFile& file);
 
 }  // namespace twinscreen

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "engine/config/document_state.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/config/utf8.hpp"
 
 namespace twinscreen {
@@ -17,8 +18,6 @@ using detail::ConfigValue;
 using detail::Diagnostic;
 using detail::DocumentState;
 using detail::Origin;
-
-constexpr std::size_t largest_file = 16U << 20U;  // [bytes]
 
 [[noreturn]] void refuse_assignment(const std::string& assignment, const std::string& reason)
 {
@@ -141,10 +140,10 @@ ConfigDocument::ConfigDocument(std::shared_ptr<detail::DocumentState> state)
 ConfigDocument ConfigDocument::parse(std::string text, std::string display_name,
                                      std::filesystem::path folder)
 {
-    if (text.size() > largest_file)
+    if (text.size() > largest_config)
         throw Error(Error::Kind::config,
-                    fmt::format("{} has {:.1f} MiB (a campaign may have 16 MiB)", display_name,
-                                static_cast<double>(text.size()) / (1U << 20U)),
+                    fmt::format("{} has {} bytes (at most {} are read)", display_name, text.size(),
+                                largest_config),
                     "long lists belong into files that the campaign names");
     auto state = std::make_shared<DocumentState>();
     state->name = std::move(display_name);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/config/limits.hpp"
 #include "engine/config/section.hpp"
 
 namespace twinscreen {
@@ -42,6 +43,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b)
 std::optional<std::string> nearest_word(std::string_view word,
                                         const std::vector<std::string>& known)
 {
+    if (word.size() > longest_suggestion) return std::nullopt;
     const std::size_t most = std::max<std::size_t>(word.size() / 3, 1);
     std::optional<std::string> nearest;
     std::size_t smallest = most + 1;

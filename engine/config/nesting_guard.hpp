@@ -4,13 +4,12 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/config/limits.hpp"
+
 namespace twinscreen::detail {
 
-/// Most values and dotted keys inside each other; campaigns need about four.
-inline constexpr std::size_t deepest_nesting = 64;
-
-/// Offset where a TOML text is first nested deeper than that. The parser and every walk over its
-/// tree recurse, so an unlimited file could exhaust the stack.
+/// Offset where a TOML text is first nested deeper than `deepest_nesting`. The parser and every
+/// walk over its tree recurse, so an unlimited file could exhaust the stack.
 ///
 /// Follows strings, comments, brackets and dots just far enough for that; mistakes are left to the
 /// parser.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/config/document_state.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/config/utf8.hpp"
 
 namespace twinscreen {
@@ -25,6 +26,9 @@ void SectionState::add(const Origin& place, std::string_view key, std::string me
 {
     const std::string subject = key.empty() ? name : joined_name(name, key);
     document->diagnostics.push_back({place, std::move(message), std::move(hint), subject});
+    // Fifty are shown; a file with as many mistakes as bytes must not take hours to refuse.
+    if (document->diagnostics.size() >= most_mistakes)
+        throw Error(Error::Kind::config, report(*document));
 }
 
 }  // namespace detail

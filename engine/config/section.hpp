@@ -103,7 +103,7 @@ private:
 class ConfigDocument {
 public:
     /// Throws Error(config) with position for text that is not TOML, is nested more than 64 deep
-    /// or has more than 16 MiB.
+    /// or is beyond the limits of engine/config/limits.hpp.
     /// `folder` is what relative paths are relative to.
     static ConfigDocument parse(std::string text, std::string display_name,
                                 std::filesystem::path folder);

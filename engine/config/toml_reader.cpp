@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "engine/config/limits.hpp"
 #include "engine/config/nesting_guard.hpp"
 #include "engine/config/utf8.hpp"
 #include "engine/config/value_tree.hpp"
@@ -83,11 +84,31 @@ std::string tidy(std::string_view description)
     return printable(text);
 }
 
+/// The first key, in file order, that is longer than allowed.
+const ConfigEntry* first_long_key(const ConfigValue& value)
+{
+    if (const auto* array = std::get_if<ConfigArray>(&value.value))
+        for (const ConfigValue& element : *array)
+            if (const ConfigEntry* found = first_long_key(element)) return found;
+    if (const auto* table = std::get_if<ConfigTable>(&value.value))
+        for (const ConfigEntry& entry : *table) {
+            if (entry.key.size() > longest_key) return &entry;
+            if (const ConfigEntry* found = first_long_key(entry.value)) return found;
+        }
+    return nullptr;
+}
+
 std::variant<ConfigValue, Diagnostic> parse(std::string_view text)
 {
     try {
         ConfigValue root = converted_table(toml::parse(text));
         root.where = Origin{};
+        if (const ConfigEntry* entry = first_long_key(root))
+            return Diagnostic{
+                entry->where,
+                fmt::format("a key has {} bytes (at most {})", entry->key.size(), longest_key),
+                {},
+                {}};
         return root;
     } catch (const toml::parse_error& error) {
         return Diagnostic{origin_of(error.source()), tidy(error.description()), {}, {}};

@@ -1,9 +1,9 @@
 #include "engine/run/campaign.hpp"
 
-#include <fstream>
 #include <limits>
-#include <sstream>
 
+#include "engine/base/read_file.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/stimulus/stimuli.hpp"
 #include "engine/twin/bundle.hpp"
 
@@ -14,14 +14,16 @@ CampaignInputs Campaign::inputs() { return {twins, covariates, stimuli.get(), se
 CampaignText read_campaign_text(const std::filesystem::path& file,
                                 std::vector<std::string> overrides)
 {
-    std::ifstream stream(file, std::ios::binary);
-    TWINSCREEN_REQUIRE(stream.good() && std::filesystem::is_regular_file(file), config,
-                       "{}: cannot read this campaign file (twinscreen init writes one)",
-                       file.string());
-    std::ostringstream text;
-    text << stream.rdbuf();
     std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
-    return {text.str(), file.string(), std::move(folder), std::move(overrides)};
+    try {
+        return {read_text(ReadFile(file), largest_config), file.string(), std::move(folder),
+                std::move(overrides)};
+    } catch (const Error& error) {
+        throw Error(
+            Error::Kind::config,
+            fmt::format("{}: cannot read this campaign file ({})", file.string(), error.what()),
+            "twinscreen init writes one");
+    }
 }
 
 namespace {

@@ -173,9 +173,10 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     const Stopwatch elapsed;
     const std::uint64_t left = state.open.size() + state.suspect.size();
     if (is_root)
-        tools.monitor = std::make_unique<Monitor>(
+        tools.monitor.reset(new Monitor{
             Progress(stage.plan.shards(), stage.plan.shards() - left,
-                     stage.plan.items - state.sealed_items, run.communicator.size(), Clock::now()));
+                     stage.plan.items - state.sealed_items, run.communicator.size(), Clock::now()),
+            {}});
     const QueueOptions options = queue_options(run, state, tools.monitor.get(), stage.plan.stage);
     const OpenWork work{state.suspect, state.open};
     tools.queue = run.campaign.run.queue == "static"

@@ -5,12 +5,11 @@
 #include <cstring>
 
 #include "engine/base/digest.hpp"
+#include "engine/stimulus/limits.hpp"
 #include "kernels/half.hpp"
 
 namespace twinscreen {
 namespace {
-
-constexpr std::uint64_t most_item_values = std::uint64_t{1} << 30U;
 
 std::string_view text_of(ArrayLayout layout)
 {

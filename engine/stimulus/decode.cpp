@@ -5,11 +5,10 @@
 #include <cctype>
 #include <string>
 
+#include "engine/stimulus/limits.hpp"
+
 namespace twinscreen {
 namespace {
-
-constexpr std::int64_t most_side = 65'500;
-constexpr std::int64_t most_pixels = std::int64_t{256} << 20U;
 
 bool starts_with(std::span<const std::byte> bytes, std::span<const unsigned char> magic)
 {
@@ -32,11 +31,11 @@ bool has_image_extension(std::string_view name)
 
 void detail::require_reasonable_size(std::int64_t width, std::int64_t height)
 {
-    TWINSCREEN_REQUIRE(width > 0 && height > 0 && width <= most_side && height <= most_side &&
-                           width * height <= most_pixels,
+    TWINSCREEN_REQUIRE(width > 0 && height > 0 && width <= most_image_side &&
+                           height <= most_image_side && width * height <= most_image_pixels,
                        data,
                        "the image says it has {} x {} pixels (1..{} a side, at most {} in all)",
-                       width, height, most_side, most_pixels);
+                       width, height, most_image_side, most_image_pixels);
 }
 
 Picture decode_image(std::span<const std::byte> bytes)

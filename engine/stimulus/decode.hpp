@@ -15,8 +15,8 @@ bool has_image_extension(std::string_view name);
 ///
 /// Grey images give 1 channel, all others 3. 16-bit samples are rounded to 8, palettes expanded,
 /// transparent pixels laid over mid grey (127.5). Colour profiles, gamma and orientation marks are
-/// not applied. Throws Error(data) without the file's name for anything but a complete image of
-/// at most 65,500 pixels a side and 256 megapixels.
+/// not applied. Throws Error(data) without the file's name for anything but a complete image
+/// within the limits of engine/stimulus/limits.hpp.
 Picture decode_image(std::span<const std::byte> bytes);
 
 namespace detail {

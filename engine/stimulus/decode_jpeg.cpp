@@ -3,6 +3,7 @@
 #include <turbojpeg.h>
 
 #include "engine/stimulus/decode.hpp"
+#include "engine/stimulus/limits.hpp"
 
 namespace twinscreen {
 namespace {
@@ -35,14 +36,20 @@ Picture detail::decode_jpeg(std::span<const std::byte> bytes)
                        "the JPEG has CMYK colours (print colours have no fixed screen values). "
                        "Convert it to RGB");
     require_reasonable_size(width, height);
+    TWINSCREEN_REQUIRE(static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height) /
+                               most_jpeg_shrinking <=
+                           bytes.size(),
+                       data, "the JPEG data are damaged or cut ({} x {} pixels in {} bytes)", width,
+                       height, bytes.size());
     const bool grey = colours == TJCS_GRAY;
     const int channels = grey ? 1 : 3;
     Picture picture{height, width, channels, false,
                     OwnedBatch(ElementType::u8, {height, width, channels})};
-    // Warnings stop the decoder: a cut file would otherwise be filled up with grey.
-    const int result =
-        tjDecompress2(decoder.get(), data, size, picture.pixels.values<std::uint8_t>().data(),
-                      width, 0, height, grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING);
+    // Warnings stop the decoder: a cut file would otherwise be filled up with grey. A progressive
+    // image may have 500 scans: each goes through all pixels, however few bytes it has.
+    const int result = tjDecompress2(
+        decoder.get(), data, size, picture.pixels.values<std::uint8_t>().data(), width, 0, height,
+        grey ? TJPF_GRAY : TJPF_RGB, TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS);
     TWINSCREEN_REQUIRE(result == 0, data, "the JPEG data are damaged or cut ({})",
                        tjGetErrorStr2(decoder.get()));
     return picture;

@@ -6,6 +6,7 @@
 #include <png.h>
 
 #include "engine/stimulus/decode.hpp"
+#include "engine/stimulus/limits.hpp"
 
 namespace twinscreen {
 namespace {
@@ -39,7 +40,8 @@ void ignore_warning(png_structp, png_const_charp) {}
 struct Header {
     png_uint_32 width;
     png_uint_32 height;
-    int channels;  // after the conversions: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA
+    int channels;              // after the conversions: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA
+    std::uint64_t file_bytes;  // of all rows before the conversions
 };
 
 // The two functions below may be left by longjmp: they hold nothing that needs a destructor.
@@ -49,6 +51,8 @@ bool read_header(png_structp png, png_infop info, Header* header)
     if (setjmp(png_jmpbuf(png)) != 0) return false;
     png_read_info(png, info);
     const png_byte colour = png_get_color_type(png, info);
+    header->file_bytes =
+        std::uint64_t{png_get_rowbytes(png, info)} * png_get_image_height(png, info);
     png_set_expand(png);
     if (png_get_bit_depth(png, info) == 16) png_set_scale_16(png);
     png_set_interlace_handling(png);
@@ -81,7 +85,7 @@ public:
             throw Error(Error::Kind::internal, "libpng cannot start");
         }
         png_set_read_fn(png_, &reading_, give_bytes);
-        png_set_user_limits(png_, 65'500, 65'500);
+        png_set_user_limits(png_, most_image_side, most_image_side);
     }
     ~Decoder() { png_destroy_read_struct(&png_, &info_, nullptr); }
     Decoder(const Decoder&) = delete;
@@ -127,11 +131,7 @@ Picture detail::decode_png(std::span<const std::byte> bytes)
     Decoder decoder(bytes);
     const Header header = decoder.header();
     require_reasonable_size(header.width, header.height);
-    // Deflate cannot shrink more than about 1030 times: a small file that claims a huge image is
-    // refused before the memory is asked for.
-    const std::uint64_t claimed =
-        std::uint64_t{header.width} * header.height * static_cast<std::uint64_t>(header.channels);
-    TWINSCREEN_REQUIRE(claimed / 8192 <= bytes.size(), data,
+    TWINSCREEN_REQUIRE(header.file_bytes / most_shrinking <= bytes.size(), data,
                        "the PNG data are damaged or cut ({} x {} pixels in {} bytes)", header.width,
                        header.height, bytes.size());
     const auto height = static_cast<int>(header.height);

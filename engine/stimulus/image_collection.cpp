@@ -1,16 +1,27 @@
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/read_file.hpp"
 #include "engine/stimulus/decode.hpp"
 #include "engine/stimulus/image_source.hpp"
-#include "engine/stimulus/read_file.hpp"
+#include "engine/stimulus/limits.hpp"
 #include "engine/stimulus/zip_archive.hpp"
 
 namespace twinscreen {
 namespace {
 
 namespace fs = std::filesystem;
+
+void read_whole(const fs::path& path, std::vector<std::byte>& bytes)
+{
+    const ReadFile file(path);
+    TWINSCREEN_REQUIRE(file.size() <= most_image_bytes, data,
+                       "{} has {} bytes (at most {} are read as one image)", path.string(),
+                       file.size(), most_image_bytes);
+    bytes.resize(static_cast<std::size_t>(file.size()));
+    file.read(0, bytes);
+}
 
 class FileCollection final : public ImageCollection {
 public:
@@ -136,9 +147,7 @@ std::unique_ptr<ImageCollection> collect_folder(const fs::path& folder, bool rec
 
 std::unique_ptr<ImageCollection> collect_list(const fs::path& list)
 {
-    std::ifstream lines(list);
-    TWINSCREEN_REQUIRE(lines.good() && fs::is_regular_file(list), data, "cannot read the list {}",
-                       list.string());
+    std::istringstream lines(read_text(ReadFile(list), largest_list));
     std::vector<FileCollection::File> files;
     std::size_t number = 0;
     for (std::string line; std::getline(lines, line);) {

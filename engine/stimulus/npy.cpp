@@ -7,12 +7,10 @@
 #include <optional>
 
 #include "engine/base/error.hpp"
+#include "engine/stimulus/limits.hpp"
 
 namespace twinscreen {
 namespace {
-
-constexpr std::size_t longest_header = 65'536;
-constexpr std::size_t most_axes = 6;
 
 /// The dictionary of a header: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
 class HeaderParser {
@@ -109,7 +107,8 @@ private:
             if (error != std::errc()) fail(fmt::format("a size expected at character {}", at_));
             at_ = static_cast<std::size_t>(stopped - text_.data());
             result.push_back(extent);
-            if (result.size() > most_axes) fail("more than 6 axes");
+            if (result.size() > most_array_axes)
+                fail(fmt::format("more than {} axes", most_array_axes));
             if (!accept(',')) {
                 expect(')');
                 break;
@@ -201,7 +200,7 @@ ArrayHeader read_npy_header(const ReadFile& file)
         length += (std::uint64_t{start[10]} << 16U) + (std::uint64_t{start[11]} << 24U);
     ArrayHeader header;
     header.offset = (version == 1 ? 10U : 12U) + length;
-    TWINSCREEN_REQUIRE(length <= longest_header && header.offset <= file.size(), data,
+    TWINSCREEN_REQUIRE(length <= longest_npy_header && header.offset <= file.size(), data,
                        "{}: the header of the npy file cannot be read (it says it has {} bytes)",
                        name, length);
     std::string text(length, '\0');

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/read_file.hpp"
 #include "engine/base/types.hpp"
-#include "engine/stimulus/read_file.hpp"
 
 namespace twinscreen {
 

@@ -7,9 +7,20 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/read_file.hpp"
+
 struct zip;
 
 namespace twinscreen {
+
+namespace detail {
+/// Throws Error(data) for archives of too many entries.
+void require_zip_entries(std::uint64_t count);
+/// Throws Error(data) for a name that is too long, or a path that is not below the archive.
+void require_inner_name(const std::string& name);
+/// Throws Error(data) for an entry that cannot have the size it claims. Sizes in bytes.
+void require_unpacked_size(std::uint64_t unpacked, std::uint64_t packed);
+}  // namespace detail
 
 /// The images inside a zip archive, sorted bytewise by name.
 class ZipArchive {
@@ -21,7 +32,8 @@ public:
         std::uint32_t checksum = 0;  ///< CRC-32 of the unpacked bytes, from the central directory
     };
 
-    /// Throws Error(data) if the file is no zip archive.
+    /// Throws Error(data) if the file is no zip archive, or beyond the limits of
+    /// engine/stimulus/limits.hpp: entries, length of a name, unpacked size of an image.
     explicit ZipArchive(const std::filesystem::path& path);
     ~ZipArchive();
     ZipArchive(const ZipArchive&) = delete;
@@ -38,10 +50,11 @@ private:
     };
     using Handle = std::unique_ptr<zip, Close>;
     Handle open() const;
+    void list_images(zip& handle);
     Handle borrow() const;
     void give_back(Handle handle) const;
 
-    std::filesystem::path path_;
+    ReadFile file_;  // every handle opens this file, whatever gets its name later
     std::vector<Entry> images_;
     mutable std::mutex mutex_;
     mutable std::vector<Handle> idle_;

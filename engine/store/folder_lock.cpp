@@ -52,7 +52,8 @@ FolderLock::FolderLock(const fs::path& folder)
     fs::create_directories(folder, failure);
     TWINSCREEN_REQUIRE(!failure, store, "cannot make the folder {} ({})", folder.string(),
                        failure.message());
-    descriptor_ = open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    // Never through a link, which might lead to somebody's file: its text is replaced below.
+    descriptor_ = open((folder / ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0664);
     if (descriptor_ < 0)
         throw Error(Error::Kind::store,
                     fmt::format("cannot write in {} ({})", folder.string(), std::strerror(errno)),

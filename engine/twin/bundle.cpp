@@ -1,16 +1,16 @@
 #include "engine/twin/bundle.hpp"
 
 #include <cmath>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <utility>
 
 #include "engine/base/digest.hpp"
-#include "engine/base/memory.hpp"
+#include "engine/base/read_file.hpp"
 #include "engine/config/csv.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/load_bundle.hpp"
+#include "engine/twin/model_format.hpp"
 
 namespace twinscreen {
 
@@ -20,14 +20,39 @@ namespace {
 
 constexpr std::int64_t bundle_format = 1;
 
-std::string text_of(const fs::path& file)
+/// A file of the bundle. It is opened once: what is digested is what is used.
+ReadFile member(const fs::path& folder, const std::string& name)
 {
-    std::ifstream stream(file, std::ios::binary);
-    TWINSCREEN_REQUIRE(stream.good(), data, "{}: cannot be read (a bundle is a folder with {})",
-                       file.string(), file.filename().string());
-    std::ostringstream text;
-    text << stream.rdbuf();
-    return text.str();
+    return ReadFile(folder / name, Links::refuse);
+}
+
+std::string description_text(const fs::path& folder)
+{
+    std::error_code ignored;
+    TWINSCREEN_REQUIRE(fs::exists(fs::symlink_status(folder / "twin.toml", ignored)), data,
+                       "{}: cannot be read (a bundle is a folder with twin.toml)",
+                       (folder / "twin.toml").string());
+    return read_text(member(folder, "twin.toml"), largest_config);
+}
+
+/// A file that twin.toml names: it lies in the bundle's folder, not elsewhere.
+std::string member_name(ConfigSection& root, const std::string& key)
+{
+    const Rule<std::string> in_folder{[](const std::string& name) {
+                                          return !name.empty() && name != "." && name != ".." &&
+                                                 name.find_first_of("/\\$") == std::string::npos;
+                                      },
+                                      "the name of a file in the bundle's folder, not a path"};
+    const std::string name = root.require<std::string>(key, "", in_folder);
+    if (name.empty()) return {};
+    const auto format = foreign_model(fs::path(name));
+    if (format && key == "weights") {
+        root.complain(key, fmt::format("{} = \"{}\" {}", key, name, refusal_of(*format)),
+                      convert_hint);
+        return {};
+    }
+    root.require_existing_path(key);
+    return name;
 }
 
 /// Reads `[stimulus.<property>] value, source` and notes both in the table of facts.
@@ -89,6 +114,9 @@ InputTransform::Fit fit_named(const std::string& name)
     return InputTransform::Fit::cover;
 }
 
+/// Finite, also once it is a float.
+bool is_float(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
+
 std::vector<float> narrowed(const std::vector<double>& values)
 {
     return {values.begin(), values.end()};
@@ -124,7 +152,7 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
     const Rule<std::vector<double>> per_channel{
         [=](const std::vector<double>& values) {
             for (const double value : values)
-                if (!std::isfinite(value)) return false;
+                if (!is_float(value)) return false;
             return values.size() == channels;
         },
         fmt::format("{} finite numbers, one per channel", channels)};
@@ -132,7 +160,7 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
     Rule<std::vector<double>> nonzero = per_channel;
     nonzero.holds = [per_channel](const std::vector<double>& values) {
         for (const double value : values)
-            if (!(value > 0.0)) return false;
+            if (!(static_cast<float>(value) > 0.0F)) return false;
         return per_channel.holds(values);
     };
     nonzero.text += " above 0";
@@ -184,9 +212,10 @@ const std::vector<std::pair<std::string, std::string>> common_columns = {
     {"id", ""},   {"subject", ""}, {"area", ""}, {"heldout_r", ""}, {"noise_ceiling", ""},
     {"x", "deg"}, {"y", "deg"}};
 
-Table read_units(const fs::path& file, const BundleDescription& bundle)
+Table read_units(const ReadFile& opened, const BundleDescription& bundle)
 {
-    Table units = read_csv(file);
+    const fs::path& file = opened.path();
+    Table units = read_csv(opened);
     for (std::size_t column = 0; column < common_columns.size(); ++column) {
         const auto& [name, unit] = common_columns[column];
         TableColumn* found = units.find(name);
@@ -214,17 +243,17 @@ Table read_units(const fs::path& file, const BundleDescription& bundle)
     return units;
 }
 
+/// Names in the bundle's folder.
 struct BundleFiles {
-    fs::path weights;
-    fs::path units;
+    std::string weights;
+    std::string units;
 };
 
 /// Everything of twin.toml; throws one Error that lists all its mistakes.
-BundleFiles read_description(const fs::path& folder, std::optional<double> degrees_per_pixel,
-                             BundleDescription& bundle)
+BundleFiles read_description(const std::string& text, const fs::path& folder,
+                             std::optional<double> degrees_per_pixel, BundleDescription& bundle)
 {
-    const fs::path file = folder / "twin.toml";
-    ConfigDocument document = ConfigDocument::parse(text_of(file), file.string(), folder);
+    ConfigDocument document = ConfigDocument::parse(text, (folder / "twin.toml").string(), folder);
     ConfigSection root = document.root();
     root.require<std::int64_t>("format", "",
                                {[](const std::int64_t& value) { return value == bundle_format; },
@@ -235,8 +264,7 @@ BundleFiles read_description(const fs::path& folder, std::optional<double> degre
     bundle.spec.response_unit = root.require<std::string>("response_unit");
     bundle.spec.licence = root.require<std::string>("licence");
     bundle.spec.citation = root.require<std::string>("citation");
-    const BundleFiles files{root.require_existing_path("weights"),
-                            root.require_existing_path("units")};
+    const BundleFiles files{member_name(root, "weights"), member_name(root, "units")};
     bundle.batch_norm_epsilon = root.require<double>("batch_norm_epsilon", "", above(0.0));
     bundle.hidden_elu = root.get_or("hidden_elu", false);
     for (ConfigSection& section : root.children("covariates")) {
@@ -282,17 +310,16 @@ Twin load_bundle(const fs::path& folder, Precision precision,
 {
     BundleDescription bundle;
     try {
-        const BundleFiles files = read_description(folder, degrees_per_pixel, bundle);
-        const SafetensorsFile weights(files.weights);
-        require_memory(fmt::format("bundle '{}'", bundle.spec.name),
-                       static_cast<double>(weights.data().size()));
-        bundle.units = read_units(files.units, bundle);
+        const std::string description = description_text(folder);
+        const BundleFiles files = read_description(description, folder, degrees_per_pixel, bundle);
+        const SafetensorsFile weights(member(folder, files.weights));
+        bundle.units = read_units(member(folder, files.units), bundle);
         Twin twin;
         twin.parts = parts_of(bundle, WeightReader(bundle.spec.name, weights), precision);
         twin.spec = std::move(bundle.spec);
         twin.units = std::move(bundle.units);
         Digest digest;
-        digest.add(text_of(folder / "twin.toml"));
+        digest.add(description);
         add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();

@@ -23,12 +23,15 @@ struct GaborParameters {
     double max_rate = 60.0;        ///< [spikes/s] at saturation
     double background = 127.5;     ///< grey level of zero contrast [0..255]
 
-    /// Values of all filters together.
-    double filter_values() const noexcept
+    /// Pairs at all positions, and cells of all pairs.
+    double pair_count() const noexcept
     {
-        return 2.0 * size * size * positions * positions * orientations *
-               static_cast<double>(spatial_frequencies.size());
+        return static_cast<double>(spatial_frequencies.size()) * positions * positions *
+               orientations;
     }
+    double cell_count() const noexcept { return pair_count() * (1.0 + phases); }
+    /// Values of all filters together.
+    double filter_values() const noexcept { return 2.0 * size * size * pair_count(); }
 };
 
 /// A V1 population of quadrature pairs of Gabor filters (Adelson & Bergen 1985) over position,

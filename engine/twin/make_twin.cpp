@@ -6,6 +6,7 @@
 #include "engine/twin/bundle.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/load_bundle.hpp"
+#include "engine/twin/model_format.hpp"
 
 namespace twinscreen {
 
@@ -21,6 +22,12 @@ std::optional<fs::path> bundle_folder(ConfigSection& section)
     if (!named) return std::nullopt;
     std::error_code ignored;
     if (fs::is_directory(*named, ignored)) return named;
+    if (const auto format = foreign_model(*named)) {
+        section.complain(
+            "bundle", fmt::format("{} {}", named->lexically_normal().string(), refusal_of(*format)),
+            convert_hint);
+        return std::nullopt;
+    }
     const std::string text = section.require<std::string>("bundle");
     const char* shelf = std::getenv("TWINSCREEN_BUNDLES");
     const std::string last = fs::path(text).filename().string();

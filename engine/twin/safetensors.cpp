@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <limits>
 #include <optional>
 #include <set>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/base/error.hpp"
+#include "engine/base/memory.hpp"
+#include "engine/twin/limits.hpp"
+#include "engine/twin/model_format.hpp"
 
 namespace twinscreen {
 
@@ -24,9 +22,6 @@ static_assert(std::endian::native == std::endian::little, "tensor files are litt
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr std::uint64_t largest_header = 100'000'000;  // [bytes], the limit of the format
-constexpr std::size_t most_extents = 16;
 
 std::optional<ElementType> element_type_named(const std::string& name)
 {
@@ -40,16 +35,22 @@ std::optional<ElementType> element_type_named(const std::string& name)
 }
 
 /// The JSON header; a key that occurs twice at one level is an error, which a plain parse hides.
+/// Depth and number of tensors are counted while it is read, before they take memory.
 Json parse_header(const std::string& file, const char* first, const char* last)
 {
     std::vector<std::set<std::string>> keys;
     std::string twice;
-    const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+        TWINSCREEN_REQUIRE(depth <= static_cast<int>(deepest_tensor_header), data,
+                           "{}: the header is nested more than {} deep", file,
+                           deepest_tensor_header);
         if (event == Json::parse_event_t::object_start) keys.emplace_back();
         if (event == Json::parse_event_t::object_end && !keys.empty()) keys.pop_back();
         if (event == Json::parse_event_t::key && !keys.empty() &&
             !keys.back().insert(value.get<std::string>()).second)
             twice = value.get<std::string>();
+        TWINSCREEN_REQUIRE(keys.empty() || keys.front().size() <= most_tensors, data,
+                           "{}: the header names more than {} tensors", file, most_tensors);
         return true;
     };
     Json header;
@@ -94,7 +95,7 @@ TensorView parse_tensor(const std::string& who, const Json& entry, std::span<con
     TensorView view;
     view.type = *type;
     std::uint64_t size = bytes_of(*type);
-    for (const std::uint64_t extent : integers(entry, "shape", who, most_extents)) {
+    for (const std::uint64_t extent : integers(entry, "shape", who, most_tensor_axes)) {
         TWINSCREEN_REQUIRE(extent == 0 || size <= std::numeric_limits<std::int64_t>::max() / extent,
                            data, "{}: its shape overflows", who);
         size *= extent;
@@ -141,43 +142,6 @@ void require_exact_cover(const std::string& file,
 
 }  // namespace
 
-/// A file mapped read-only, unmapped at the end.
-class SafetensorsFile::Mapping {
-public:
-    explicit Mapping(const std::filesystem::path& file)
-    {
-        const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-        TWINSCREEN_REQUIRE(descriptor >= 0, data, "{}: cannot be opened ({})", file.string(),
-                           std::strerror(errno));
-        struct stat facts {};
-        const bool regular = ::fstat(descriptor, &facts) == 0 && S_ISREG(facts.st_mode);
-        if (regular && facts.st_size > 0) {
-            size_ = static_cast<std::size_t>(facts.st_size);
-            begin_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
-        }
-        const int problem = errno;
-        ::close(descriptor);
-        TWINSCREEN_REQUIRE(regular, data, "{}: is not a regular file", file.string());
-        TWINSCREEN_REQUIRE(begin_ != MAP_FAILED, data, "{}: cannot be mapped ({})", file.string(),
-                           std::strerror(problem));
-    }
-    ~Mapping()
-    {
-        if (begin_ != nullptr && begin_ != MAP_FAILED) ::munmap(begin_, size_);
-    }
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-
-    std::span<const std::byte> bytes() const noexcept
-    {
-        return {static_cast<const std::byte*>(begin_), size_};
-    }
-
-private:
-    void* begin_ = nullptr;
-    std::size_t size_ = 0;
-};
-
 std::int64_t TensorView::count() const noexcept
 {
     std::int64_t product = 1;
@@ -188,19 +152,30 @@ std::int64_t TensorView::count() const noexcept
 std::string TensorView::shape_text() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
-    : path_(file), mapping_(std::make_unique<Mapping>(file))
+    : SafetensorsFile(ReadFile(file))
 {
-    const std::string name = file.string();
-    const std::span<const std::byte> bytes = mapping_->bytes();
+}
+
+SafetensorsFile::SafetensorsFile(const ReadFile& file) : path_(file.path())
+{
+    const std::string name = path_.string();
+    // Asking the system takes longer than reading a small file.
+    if (file.size() > (1U << 20U)) require_memory(name, static_cast<double>(file.size()));
+    bytes_.resize(static_cast<std::size_t>(file.size()));
+    file.read(0, bytes_);
+    const std::span<const std::byte> bytes = bytes_;
+    if (const auto format = foreign_model(bytes))
+        throw Error(Error::Kind::data, fmt::format("{} {}", name, refusal_of(*format)),
+                    convert_hint);
     TWINSCREEN_REQUIRE(bytes.size() >= 8, data,
                        "{}: holds {} bytes, a safetensors file at least 8 (empty or truncated?)",
                        name, bytes.size());
     std::uint64_t header_bytes = 0;
     std::memcpy(&header_bytes, bytes.data(), sizeof(header_bytes));
-    TWINSCREEN_REQUIRE(header_bytes <= largest_header, data,
-                       "{}: claims a header of {} bytes, the format allows {} (is it a safetensors "
+    TWINSCREEN_REQUIRE(header_bytes <= largest_tensor_header, data,
+                       "{}: claims a header of {} bytes, at most {} are read (is it a safetensors "
                        "file?)",
-                       name, header_bytes, largest_header);
+                       name, header_bytes, largest_tensor_header);
     TWINSCREEN_REQUIRE(header_bytes <= bytes.size() - 8, data,
                        "{}: claims a header of {} bytes, the file holds {} (truncated?)", name,
                        header_bytes, bytes.size() - 8);
@@ -218,13 +193,13 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
             }
             continue;
         }
+        TWINSCREEN_REQUIRE(key.size() <= longest_tensor_name, data,
+                           "{}: a tensor has a name of {} bytes, '{}...' (at most {})", name,
+                           key.size(), key.substr(0, 64), longest_tensor_name);
         tensors_.emplace(key,
                          parse_tensor(fmt::format("{}: tensor '{}'", name, key), entry, data_));
     }
     require_exact_cover(name, tensors_, data_);
 }
-
-SafetensorsFile::~SafetensorsFile() = default;
-SafetensorsFile::SafetensorsFile(SafetensorsFile&& other) noexcept = default;
 
 }  // namespace twinscreen

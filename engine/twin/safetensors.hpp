@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/base/read_file.hpp"
 #include "engine/base/types.hpp"
 
 namespace twinscreen {
@@ -24,14 +24,16 @@ struct TensorView {
     std::string shape_text() const;
 };
 
-/// A .safetensors file, mapped read-only. Everything that its header claims is checked when it is
-/// opened: header length (at most 100 MB), JSON, types, shapes, and that the tensors cover the data
-/// exactly once. A hostile file gives an Error(data) that names the file, never more.
+/// A .safetensors file, read whole: what happens to the file later changes nothing here, so a
+/// digest of the data is one of the values that are used. Everything that its header claims is
+/// checked before: JSON, types, shapes, that the tensors cover the data exactly once, and the
+/// limits of engine/twin/limits.hpp. A hostile file gives an Error(data) that names the file, never
+/// more.
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(const std::filesystem::path& file);
-    ~SafetensorsFile();
-    SafetensorsFile(SafetensorsFile&& other) noexcept;
+    explicit SafetensorsFile(const ReadFile& file);
+    SafetensorsFile(SafetensorsFile&& other) noexcept = default;
     SafetensorsFile& operator=(SafetensorsFile&&) = delete;
     SafetensorsFile(const SafetensorsFile&) = delete;
     SafetensorsFile& operator=(const SafetensorsFile&) = delete;
@@ -50,9 +52,8 @@ public:
     std::span<const std::byte> data() const noexcept { return data_; }
 
 private:
-    class Mapping;
     std::filesystem::path path_;
-    std::unique_ptr<Mapping> mapping_;
+    std::vector<std::byte> bytes_;
     std::span<const std::byte> data_;
     std::map<std::string, TensorView, std::less<>> tensors_;
     std::map<std::string, std::string, std::less<>> metadata_;

@@ -350,9 +350,11 @@ Twin gabor_energy_twin(ConfigSection& section, Precision precision)
 {
     const GaborParameters parameters = read_parameters(section);
     if (section.has_mistakes()) return {};
-    // In double, and as the network holds them.
+    // Filters in double, and as the network holds them; of a cell about 400 bytes: a row of the
+    // unit table (four texts, seven numbers) and what the readout keeps of it.
     require_memory("the gabor_energy population",
-                   parameters.filter_values() * (sizeof(double) + sizeof(float)));
+                   parameters.filter_values() * (sizeof(double) + sizeof(float)) +
+                       parameters.cell_count() * 400.0);
     const GaborPopulation population(parameters);
     const InputTransform transform = transform_of(parameters);
     const auto bytes = std::as_bytes(std::span<const double>(population.filters()));

@@ -76,7 +76,7 @@ Weights WeightReader::read(const std::string& tensor,
                                                               : widened<double>(view.bytes)};
     for (std::size_t i = 0; i < weights.values.size(); ++i)
         TWINSCREEN_REQUIRE(
-            std::isfinite(weights.values[i]), data,
+            std::abs(weights.values[i]) <= std::numeric_limits<float>::max(), data,
             "bundle '{}': tensor '{}' holds {} at element {}, expected finite values", bundle_,
             tensor, weights.values[i], i);
     return weights;

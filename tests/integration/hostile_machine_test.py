@@ -4,6 +4,7 @@ little memory. Each has its sentence and its exit code, and nothing that was sea
 import json
 import os
 import shutil
+import stat
 
 import harness
 from harness import DEVICE_CODE, SMALL_CAMPAIGN, STORE_CODE, Workplace
@@ -116,6 +117,18 @@ def read_only_folders_are_refused(place):
         assert "Permission denied" in result.output and str(out) in result.output, result
 
 
+def nothing_is_writable_for_the_world(place):
+    before = os.umask(0)
+    try:
+        run("run", place.campaign, "--out", place / "open", ranks=2)
+    finally:
+        os.umask(before)
+    found = [path for path in [place / "open", *(place / "open").rglob("*")]]
+    assert len(found) > 2, found
+    for path in found:
+        assert not path.stat().st_mode & stat.S_IWOTH, (path, oct(path.stat().st_mode))
+
+
 def without(*capabilities):
     if shutil.which("setpriv") is None:
         return []
@@ -190,6 +203,7 @@ def main():
             a_second_job_on_one_folder_is_turned_away,
             more_ranks_than_shards_are_idle_and_warned_about,
             read_only_folders_are_refused,
+            nothing_is_writable_for_the_world,
             a_limit_on_file_sizes_is_told,
             a_full_disk_keeps_what_is_sealed,
             a_twin_too_large_for_memory_says_so,

@@ -33,6 +33,14 @@ std::optional<fs::path> data_folder()
     return std::nullopt;
 }
 
+std::string fuzz_input(const std::string& name)
+{
+    const char* source = std::getenv("TWINSCREEN_SOURCE");
+    const fs::path file = fs::path(source != nullptr ? source : ".") / "tests/fuzz/corpus" / name;
+    TWINSCREEN_REQUIRE(fs::is_regular_file(file), internal, "no file {}", file.string());
+    return read_text(file);
+}
+
 void write_text(const fs::path& file, const std::string& text)
 {
     std::ofstream(file, std::ios::binary) << text;

@@ -41,6 +41,9 @@ std::string error_text(Action&& action)
     return {};
 }
 
+/// The bytes of a committed input of a fuzzer: "png/RGB".
+std::string fuzz_input(const std::string& name);
+
 void write_text(const std::filesystem::path& file, const std::string& text);
 std::string read_text(const std::filesystem::path& file);
 

@@ -1,5 +1,7 @@
 #include "engine/run/campaign.hpp"
 
+#include <sys/stat.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -88,6 +90,21 @@ TEST(Campaign, NamesWhatIsMissing)
     EXPECT_THAT(test::error_text([] { load("[screen]\n"); }),
                 AllOf(HasSubstr("no [[stimuli]]"), HasSubstr("no [[twins]]")));
     EXPECT_THAT(test::error_text([] { load("seed = 1\n"); }), HasSubstr("names no experiment"));
+}
+
+TEST(Campaign, FilesThatCannotBeCampaignsAreRefusedUnread)
+{
+    const test::TemporaryFolder folder;
+    test::write_text(folder / "huge.toml", "# ");
+    std::filesystem::resize_file(folder / "huge.toml", std::uintmax_t{1} << 40U);  // of holes
+    ASSERT_EQ(mkfifo((folder / "pipe.toml").c_str(), 0600), 0);
+    const auto refusal = [&](const std::string& name) {
+        return test::error_text([&] { read_campaign_text(folder / name, {}); });
+    };
+
+    EXPECT_THAT(refusal("huge.toml"), HasSubstr("1099511627776 bytes (at most 1048576 are read)"));
+    EXPECT_THAT(refusal("pipe.toml"), HasSubstr("cannot read this campaign file"));
+    EXPECT_THAT(refusal("pipe.toml"), HasSubstr("is not an ordinary file"));
 }
 
 TEST(Campaign, OverridesAreCheckedLikeTheFile)

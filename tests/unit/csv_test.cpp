@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include "engine/config/limits.hpp"
 #include "tests/support/support.hpp"
 
 namespace twinscreen {
@@ -172,6 +173,22 @@ TEST_F(Csv, RefusesWhatCannotBeRead)
 
     EXPECT_EQ(error_text([&] { read_csv(missing); }), missing + ": no such file");
     EXPECT_EQ(error_text([&] { read_csv(folder); }), folder + ": is a folder, not a table");
+}
+
+TEST_F(Csv, SizeAndColumnsHaveLimits)
+{
+    const std::string huge = (folder_ / "huge.csv").string();
+    test::write_text(huge, "a\n");
+    std::filesystem::resize_file(huge, std::uintmax_t{1} << 40U);  // of holes
+    std::string header = "c0";
+    for (std::size_t column = 1; column <= most_table_columns; ++column)
+        header += fmt::format(",c{}", column);
+    test::write_text(folder_ / "wide.csv", header + "\n");
+
+    EXPECT_EQ(error_text([&] { read_csv(huge); }),
+              huge + " has 1099511627776 bytes (at most 268435456 are read)");
+    EXPECT_EQ(error_text([&] { read_csv(folder_ / "wide.csv"); }),
+              (folder_ / "wide.csv").string() + ":1: 4097 columns (at most 4096)");
 }
 
 TEST_F(Csv, NeverCrashesOnDamagedTables)

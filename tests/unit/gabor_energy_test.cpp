@@ -24,6 +24,21 @@ Twin gabor(const std::string& parameters, Precision precision = Precision::f32)
     return twin;
 }
 
+TEST(GaborEnergy, CountsTheMemoryOfItsCellsAsWellAsThatOfItsFilters)
+{
+    std::string frequencies = "0.01";
+    for (int i = 0; i < 100; ++i) frequencies += ", 0.01";
+
+    // 7 * 10^7 pairs of 64 pixels and 2.7 * 10^10 cells
+    EXPECT_NE(test::error_text([&] {
+                  gabor(
+                      "size = 8\npositions = 64\nspacing = 0.001\norientations = 180\n"
+                      "phases = 360\nspatial_frequencies = [" +
+                      frequencies + "]\n");
+              }).find("the gabor_energy population needs 10"),
+              std::string::npos);
+}
+
 /// A grating that fills the canvas; phase is that of its centre.
 std::vector<double> grating(int size, double degrees_per_pixel, double cycles_per_degree,
                             double orientation, double phase, double contrast)

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/twin/limits.hpp"
 #include "engine/twin/weights.hpp"
 #include "tests/support/support.hpp"
 
@@ -142,40 +143,84 @@ TEST_F(Safetensors, TensorsMustCoverTheDataOnce)
 TEST_F(Safetensors, AHeaderAboveTheLimitIsRefusedBeforeItIsRead)
 {
     std::string bytes(16, '\0');
-    const std::uint64_t length = 100'000'001;
+    const std::uint64_t length = largest_tensor_header + 1;
     std::memcpy(bytes.data(), &length, 8);
     write(bytes);
 
     EXPECT_EQ(test::error_text([&] { SafetensorsFile opened(file_); }),
               file_.string() +
-                  ": claims a header of 100000001 bytes, the format allows 100000000 "
+                  ": claims a header of 16777217 bytes, at most 16777216 are read "
                   "(is it a safetensors file?)");
 }
 
 TEST_F(Safetensors, DeepNestingIsOnlyAnError)
 {
-    EXPECT_THROW(SafetensorsFile opened(write(with_length(std::string(200'000, '['), {}))), Error);
+    EXPECT_EQ(complaint(std::string(200'000, '[')), "the header is nested more than 3 deep");
+    EXPECT_EQ(complaint(R"({"a":{"shape":[[[1]]]}})"), "the header is nested more than 3 deep");
+}
+
+TEST_F(Safetensors, TheNumberOfTensorsAndTheirNamesHaveLimits)
+{
+    std::string header = "{\"0\":0";
+    for (std::size_t tensor = 1; tensor <= most_tensors; ++tensor)
+        header += fmt::format(",\"{}\":0", tensor);
+    EXPECT_EQ(complaint(header + "}"), "the header names more than 65536 tensors");
+
+    const std::string name(longest_tensor_name + 1, 'n');
+    EXPECT_EQ(
+        complaint("{\"" + name + R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"),
+        "a tensor has a name of 257 bytes, '" + name.substr(0, 64) + "...' (at most 256)");
+    EXPECT_EQ(complaint(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],)"
+                        R"("data_offsets":[0,1]}})",
+                        "x"),
+              "tensor 'a': shape is not a list of at most 16 numbers");
+}
+
+TEST_F(Safetensors, WhatWasOpenedStaysWhateverHappensToTheFile)
+{
+    const SafetensorsFile file(write(good_file()));
+    const std::vector<std::byte> before(file.data().begin(), file.data().end());
+
+    test::write_text(file_, with_length(two_tensors, floats({9, 9, 9, 9, 9, 9, 9})));
+    std::filesystem::resize_file(file_, 0);  // reading a mapping would now end the process
+
+    EXPECT_TRUE(std::equal(before.begin(), before.end(), file.data().begin(), file.data().end()));
+    EXPECT_EQ(WeightReader("toy", file).read("b", {}).values, (std::vector<double>{7}));
+}
+
+TEST_F(Safetensors, AFileThatNoMemoryHoldsIsRefusedBeforeItIsRead)
+{
+    write(good_file());
+    std::filesystem::resize_file(file_, std::uintmax_t{1} << 42U);  // of holes
+
+    EXPECT_NE(test::error_text([&] { SafetensorsFile opened(file_); }).find("4096.0 GiB of memory"),
+              std::string::npos);
 }
 
 TEST_F(Safetensors, MissingFilesAndFoldersAreNamed)
 {
     EXPECT_EQ(test::error_text([&] { SafetensorsFile opened(folder_ / "none"); }),
-              (folder_ / "none").string() + ": cannot be opened (No such file or directory)");
+              "cannot open " + (folder_ / "none").string() +
+                  " (No such file or directory). Check the path and its rights");
     EXPECT_EQ(test::error_text([&] { SafetensorsFile opened(folder_.path()); }),
-              folder_.path().string() + ": is not a regular file");
+              folder_.path().string() + " is not an ordinary file");
 }
 
 TEST_F(Safetensors, WeightsNameBundleTensorFoundAndExpected)
 {
     const float nan = std::numeric_limits<float>::quiet_NaN();
+    const double too_large_for_a_float = 1e300;
+    std::string wide(sizeof(double), '\0');
+    std::memcpy(wide.data(), &too_large_for_a_float, sizeof(double));
     write(with_length(R"({"conv.kernel":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-                      R"("steps":{"dtype":"I64","shape":[1],"data_offsets":[8,16]}})",
-                      floats({1, nan, 0, 0})));
+                      R"("steps":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},)"
+                      R"("wide":{"dtype":"F64","shape":[1],"data_offsets":[16,24]}})",
+                      floats({1, nan, 0, 0}) + wide));
     const SafetensorsFile file(file_);
     const WeightReader reader("toy", file);
 
     EXPECT_EQ(test::error_text([&] { reader.read("conv.kernal", {2}); }),
-              "bundle 'toy': tensor 'conv.kernal' is missing (w.safetensors holds 2 tensors)\n"
+              "bundle 'toy': tensor 'conv.kernal' is missing (w.safetensors holds 3 tensors)\n"
               "  nearest name: 'conv.kernel'");
     EXPECT_EQ(test::error_text([&] {
                   reader.read("conv.kernel", {5, 5, -1});
@@ -183,6 +228,8 @@ TEST_F(Safetensors, WeightsNameBundleTensorFoundAndExpected)
               "bundle 'toy': tensor 'conv.kernel' has shape [2], expected [5, 5, any]");
     EXPECT_EQ(test::error_text([&] { reader.read("conv.kernel", {2}); }),
               "bundle 'toy': tensor 'conv.kernel' holds nan at element 1, expected finite values");
+    EXPECT_EQ(test::error_text([&] { reader.read("wide", {1}); }),
+              "bundle 'toy': tensor 'wide' holds 1e+300 at element 0, expected finite values");
     EXPECT_EQ(test::error_text([&] { reader.read("steps", {1}); }),
               "bundle 'toy': tensor 'steps' holds int64, expected float32 or float64");
 }

@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include "engine/config/limits.hpp"
 #include "tests/support/support.hpp"
 
 namespace twinscreen {
@@ -477,17 +478,27 @@ TEST(ConfigSyntax, RefusesBytesThatAreNoText)
 TEST(ConfigSyntax, RefusesHugeFiles)
 {
     std::string text = "# ";
-    text.resize(100U << 20U, 'x');
+    text.resize(largest_config + 1, 'x');
 
     EXPECT_EQ(syntax_mistake(text),
-              "c.toml has 100.0 MiB (a campaign may have 16 MiB)\n"
+              "c.toml has 1048577 bytes (at most 1048576 are read)\n"
               "  long lists belong into files that the campaign names");
+}
+
+TEST(ConfigSyntax, RefusesLongKeys)
+{
+    const std::string longest(longest_key, 'k');
+
+    EXPECT_NO_THROW(parsed("[a]\nb = [{x = {" + longest + " = 1}}]\n"));
+    EXPECT_THAT(syntax_mistake("[a]\nb = [{x = {" + longest + "k = 1}}]\n"),
+                StartsWith("c.toml:2:12: error: a key has 257 bytes (at most 256)"));
+    EXPECT_THAT(syntax_mistake("[" + longest + "k]\n"), HasSubstr("a key has 257 bytes"));
 }
 
 TEST(ConfigSyntax, RefusesDeepNestingInsteadOfOverflowing)
 {
     std::string dots = "a";
-    for (int i = 0; i < 1000000; ++i) dots += ".a";
+    for (int i = 0; i < 400000; ++i) dots += ".a";
     std::string tables;
     for (int i = 0; i < 100000; ++i) tables += "{a.b=";
     const std::string mistake = "values are nested more than 64 deep";
@@ -578,6 +589,16 @@ TEST(ConfigSource, ShowsFiftyMistakesAndCountsTheRest)
     EXPECT_THAT(report, HasSubstr("'unheard_of_49'"));
     EXPECT_EQ(report.find("'unheard_of_50'"), std::string::npos);
     EXPECT_THAT(report, HasSubstr("\n... and 10 more\n60 errors in c.toml; nothing was run"));
+}
+
+TEST(ConfigSource, EndsAfterAThousandMistakes)
+{
+    std::string text;
+    for (int i = 0; i < 20'000; ++i) text += fmt::format("unheard_of_{} = 1\n", i);
+    auto document = parsed(text);
+
+    EXPECT_THAT(test::error_text([&] { document.root().reject_unknown_keys(); }),
+                HasSubstr("\n1000 errors in c.toml; nothing was run"));
 }
 
 const std::string realistic = R"(# Screen of natural images.

@@ -31,14 +31,14 @@ std::string png_of(const Picture& picture)
     return test::read_text(folder / "a.png");
 }
 
-std::string jpeg_of(const Picture& picture, int sampling)
+std::string jpeg_of(const Picture& picture, int sampling, int flags = 0)
 {
     tjhandle encoder = tjInitCompress();
     unsigned char* out = nullptr;
     unsigned long bytes = 0;
     tjCompress2(encoder, picture.pixels.values<std::uint8_t>().data(), picture.width, 0,
                 picture.height, picture.channels == 1 ? TJPF_GRAY : TJPF_RGB, &out, &bytes,
-                sampling, 92, 0);
+                sampling, 92, flags);
     std::string result(reinterpret_cast<char*>(out), bytes);
     tjFree(out);
     tjDestroy(encoder);
@@ -231,12 +231,53 @@ TEST(Decode, RefusesHugeSizesWithoutAskingForTheMemory)
     png[18] = '\x40';  // width 0x00004002, and a checksum that no longer fits
     EXPECT_EQ(test::error_text([&] { decode(png); }),
               "the PNG data are damaged or cut (IHDR: CRC error)");
+    EXPECT_EQ(test::error_text([] { decode(test::fuzz_input("png/claims_256_megapixels")); }),
+              "the PNG data are damaged or cut (16384 x 16384 pixels in 66 bytes)");
+    EXPECT_EQ(test::error_text([] {
+                  decode(test::fuzz_input("jpeg/claims_256_megapixels"));
+              }).find("the JPEG data are damaged or cut (16384 x 16384 pixels in "),
+              0U);
     EXPECT_EQ(
         test::error_text([] { detail::require_reasonable_size(70'000, 10); }),
         "the image says it has 70000 x 10 pixels (1..65500 a side, at most 268435456 in all)");
     EXPECT_EQ(
         test::error_text([] { detail::require_reasonable_size(60'000, 60'000); }),
         "the image says it has 60000 x 60000 pixels (1..65500 a side, at most 268435456 in all)");
+}
+
+TEST(Decode, TakesTheMostThatDeflateCanShrink)
+{
+    const Picture black = decode(test::fuzz_input("png/one_bit_2048"));
+
+    EXPECT_EQ(black.pixels.shape().text(), "[2048, 2048, 3]");
+}
+
+/// A grey progressive JPEG of 8 x 8 pixels: the bits of each coefficient come one by one, each in a
+/// scan of its own, without anything to object to.
+std::string jpeg_of_scans(int scans)
+{
+    using namespace std::string_literals;
+    std::string jpeg = "\xFF\xD8\xFF\xDB\x00\x43\x00"s + std::string(64, '\x01');
+    jpeg += "\xFF\xC2\x00\x0B\x08\x00\x08\x00\x08\x01\x01\x11\x00"s;
+    for (const char table : {'\x00', '\x10'})  // one code of one bit, for the value 0
+        jpeg += "\xFF\xC4\x00\x14"s + table + '\x01' + std::string(16, '\x00');
+    const auto scan = [](int coefficient, int before, int now) {
+        return "\xFF\xDA\x00\x08\x01\x01\x00"s + std::string(2, static_cast<char>(coefficient)) +
+               static_cast<char>(before * 16 + now) + '\x7F';
+    };
+    jpeg += scan(0, 0, 0);
+    for (int number = 1; number < scans; ++number) {
+        const int bit = (number - 1) % 10;
+        jpeg += scan(1 + (number - 1) / 10, bit == 0 ? 0 : 10 - bit, 9 - bit);
+    }
+    return jpeg + "\xFF\xD9";
+}
+
+TEST(Decode, RefusesAJpegOfMoreThan500Scans)
+{
+    EXPECT_EQ(decode(jpeg_of_scans(500)).pixels.shape().text(), "[8, 8, 1]");
+    EXPECT_EQ(test::error_text([] { decode(jpeg_of_scans(502)); }),
+              "the JPEG data are damaged or cut (Progressive JPEG image has more than 500 scans)");
 }
 
 TEST(Decode, SaysWhatAFileIsNot)

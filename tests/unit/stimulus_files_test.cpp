@@ -9,9 +9,11 @@
 
 #include "engine/config/section.hpp"
 #include "engine/stimulus/hdf5_dataset.hpp"
+#include "engine/stimulus/limits.hpp"
 #include "engine/stimulus/npy.hpp"
 #include "engine/stimulus/png_writer.hpp"
 #include "engine/stimulus/stimuli.hpp"
+#include "engine/stimulus/zip_archive.hpp"
 #include "tests/support/support.hpp"
 
 namespace twinscreen {
@@ -162,6 +164,79 @@ TEST_F(Files, CutAnywhereInAZipAreErrors)
                       [&] { open_stimuli(folder_ / "cut.zip")->draw(ItemId{0}, no_canvas); }),
                   "");
     }
+}
+
+TEST_F(Files, OfAZipMayNotClaimMoreThanTheyCanHold)
+{
+    test::write_text(folder_ / "a.zip", test::fuzz_input("zip/claims_a_gibibyte"));
+
+    const std::string text = plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); }));
+    EXPECT_NE(text.find("bytes unpack to 1073741824 (no image shrinks so far). The archive is "
+                        "damaged or a trap\n  entry 'a.png'\n  in the zip archive a.zip"),
+              std::string::npos)
+        << text;
+}
+
+TEST_F(Files, OfAZipStayBelowIt)
+{
+    test::write_text(folder_ / "a.zip", test::fuzz_input("zip/leads_out"));
+
+    EXPECT_EQ(
+        plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); })),
+        "entry '../a.png' leads out of the archive (names are relative, without ..). Pack the "
+        "images again from inside their folder\n  in the zip archive a.zip");
+    for (const char* name : {"/a.png", "a/../b.png", "..", "a/..", "\\a.png", "a\\..\\b.png"})
+        EXPECT_THROW(detail::require_inner_name(name), Error) << name;
+    for (const char* name : {"a.png", "a/b.png", "..a.png", "a..png", "a../b.png", "./a.png"})
+        EXPECT_NO_THROW(detail::require_inner_name(name)) << name;
+}
+
+TEST_F(Files, OfAZipHaveLimits)
+{
+    EXPECT_EQ(test::error_text([] { detail::require_zip_entries(most_zip_entries + 1); }),
+              "the archive has 20000001 entries (at most 20000000 are read). Split it");
+    EXPECT_EQ(
+        test::error_text([] { detail::require_inner_name(std::string(4097, 'n')); }),
+        "an entry has a name of 4097 bytes, '" + std::string(64, 'n') + "...' (at most 4096)");
+    EXPECT_EQ(
+        test::error_text([] { detail::require_unpacked_size(most_image_bytes + 1, 1U << 30U); }),
+        "it says it unpacks to 1073741825 bytes (at most 1073741824 are read as one image)");
+    EXPECT_NO_THROW(detail::require_unpacked_size(1032 * 100 + 1031, 100));
+    EXPECT_THROW(detail::require_unpacked_size(1032 * 101, 100), Error);
+}
+
+TEST_F(Files, OfAZipThatIsReplacedAreStillThoseThatWereListed)
+{
+    const auto zip_of = [&](const std::string& name, std::uint8_t value) {
+        picture("tmp.png", value);
+        const std::string bytes = test::read_text(folder_ / "tmp.png");
+        zip_t* archive = zip_open((folder_ / name).c_str(), ZIP_CREATE, nullptr);
+        zip_file_add(archive, "a.png", zip_source_buffer(archive, bytes.data(), bytes.size(), 0),
+                     0);
+        zip_close(archive);
+    };
+    zip_of("a.zip", 1);
+    zip_of("b.zip", 2);
+    const auto zipped = source("zip = \"a.zip\"");
+
+    fs::rename(folder_ / "b.zip", folder_ / "a.zip");
+
+    std::vector<int> wrong(4, 0);  // together they need more handles than the first
+    std::vector<std::thread> threads;
+    for (std::size_t t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 50; ++i) wrong[t] += first_value(*zipped, 0) != 1;
+        });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(wrong, std::vector<int>(4, 0));
+}
+
+TEST_F(Files, OfAZipHaveDifferentNames)
+{
+    test::write_text(folder_ / "a.zip", test::fuzz_input("zip/name_twice"));
+
+    EXPECT_EQ(plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); })),
+              "two entries are called 'a.png'\n  in the zip archive a.zip");
 }
 
 TEST_F(Files, ThatAreDamagedNameThemselvesAndTheirItem)

@@ -161,6 +161,31 @@ TEST(FolderLock, SaysWhenTheFolderCannotBeMade)
         "cannot make the folder " + (folder / "file/results").string() + " (Not a directory)");
 }
 
+TEST(FolderLock, DoesNotWriteThroughALink)
+{
+    TemporaryFolder folder;
+    test::write_text(folder / "somebodys", "important");
+    std::filesystem::create_symlink("somebodys", folder / ".lock");
+
+    EXPECT_EQ(
+        error_text([&] { FolderLock lock(folder.path()); }),
+        "cannot write in " + folder.path().string() +
+            " (Too many levels of symbolic links)\n  Choose another output folder with --out.");
+    EXPECT_EQ(test::read_text(folder / "somebodys"), "important");
+}
+
+TEST(FolderLock, IsNotWritableForTheWorldWhateverTheUmask)
+{
+    TemporaryFolder folder;
+    const mode_t before = umask(0);
+
+    const FolderLock lock(folder.path());
+
+    umask(before);
+    const auto rights = std::filesystem::status(folder / ".lock").permissions();
+    EXPECT_EQ(rights & std::filesystem::perms::others_write, std::filesystem::perms::none);
+}
+
 TEST(FolderLock, SaysWhenTheFolderIsReadOnly)
 {
     TemporaryFolder folder;

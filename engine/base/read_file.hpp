@@ -5,15 +5,18 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <vector>
 
 namespace twinscreen {
 
-/// A file that is read at offsets, from any thread.
+/// What to do when a file's own name is a symbolic link (links to its folders are always followed).
+enum class Links { follow, refuse };
+
+/// A file that is opened once and read at offsets, from any thread: whatever happens to its name
+/// meanwhile, all bytes come from the same file.
 class ReadFile {
 public:
-    /// Throws Error(data) if the path is no readable, ordinary file.
-    explicit ReadFile(const std::filesystem::path& path);
+    /// Throws Error(data) if the path is no readable, ordinary file, or a link that is refused.
+    explicit ReadFile(const std::filesystem::path& path, Links links = Links::follow);
     ~ReadFile();
     ReadFile(ReadFile&& other) noexcept;
     ReadFile& operator=(ReadFile&&) = delete;
@@ -22,6 +25,8 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
     std::uint64_t size() const noexcept { return size_; }
+    /// For libraries that open files themselves: the same file, however its name has changed.
+    std::filesystem::path same_file() const;
     /// Fills `bytes` from `offset`. Independent, thread-safe. Throws Error(data) if the file ends
     /// before.
     void read(std::uint64_t offset, std::span<std::byte> bytes) const;
@@ -32,10 +37,8 @@ private:
     std::uint64_t size_ = 0;
 };
 
-/// All bytes of a file of at most 1 GiB, into `bytes`.
-void read_whole(const std::filesystem::path& path, std::vector<std::byte>& bytes);
-
-/// Most bytes that one encoded image may have.
-inline constexpr std::uint64_t most_image_bytes = std::uint64_t{1} << 30U;
+/// All of a file of at most `most` bytes. Throws Error(data) before anything is read if it has
+/// more.
+std::string read_text(const ReadFile& file, std::uint64_t most);
 
 }  // namespace twinscreen

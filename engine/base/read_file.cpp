@@ -1,6 +1,5 @@
-#include "engine/stimulus/read_file.hpp"
+#include "engine/base/read_file.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -12,10 +11,15 @@
 
 namespace twinscreen {
 
-ReadFile::ReadFile(const std::filesystem::path& path) : path_(path)
+ReadFile::ReadFile(const std::filesystem::path& path, Links links) : path_(path)
 {
     // Without O_NONBLOCK, opening a named pipe would wait for ever.
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+    descriptor_ = ::open(path.c_str(), links == Links::refuse ? flags | O_NOFOLLOW : flags);
+    TWINSCREEN_REQUIRE(descriptor_ >= 0 || links == Links::follow || errno != ELOOP, data,
+                       "{} is a symbolic link (a bundle holds its own files: who may change the "
+                       "target of a link could change the twin). Put a copy of the file there",
+                       path.string());
     TWINSCREEN_REQUIRE(descriptor_ >= 0, data, "cannot open {} ({}). Check the path and its rights",
                        path.string(), std::strerror(errno));
     struct stat facts {};
@@ -56,14 +60,18 @@ void ReadFile::read(std::uint64_t offset, std::span<std::byte> bytes) const
     }
 }
 
-void read_whole(const std::filesystem::path& path, std::vector<std::byte>& bytes)
+std::filesystem::path ReadFile::same_file() const
 {
-    const ReadFile file(path);
-    TWINSCREEN_REQUIRE(file.size() <= most_image_bytes, data,
-                       "{} has {} bytes (at most {} are read as one image)", path.string(),
-                       file.size(), most_image_bytes);
-    bytes.resize(static_cast<std::size_t>(file.size()));
-    file.read(0, bytes);
+    return fmt::format("/proc/self/fd/{}", descriptor_);
+}
+
+std::string read_text(const ReadFile& file, std::uint64_t most)
+{
+    TWINSCREEN_REQUIRE(file.size() <= most, data, "{} has {} bytes (at most {} are read)",
+                       file.path().string(), file.size(), most);
+    std::string text(static_cast<std::size_t>(file.size()), '\0');
+    file.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
+    return text;
 }
 
 }  // namespace twinscreen

@@ -21,14 +21,23 @@ nlohmann::json json_of(const StageVerdict& stage)
             {"complete", stage.complete},
             {"bad_shards", stage.bad_shards},
             {"bad_summary", stage.bad_summary},
+            {"bad_description", stage.bad_description},
+            {"bad_checkpoint", stage.bad_checkpoint},
+            {"bad_mixed_mark", stage.bad_mixed_mark},
+            {"format_version", stage.format_version},
             {"content_hash", stage.content_hash}};
 }
 
 bool is_damaged(const StoreVerdict& verdict)
 {
-    return std::any_of(verdict.stages.begin(), verdict.stages.end(), [](const auto& stage) {
-        return !stage.bad_shards.empty() || stage.bad_summary;
-    });
+    return std::any_of(verdict.stages.begin(), verdict.stages.end(),
+                       [](const auto& stage) { return is_damaged(stage); });
+}
+
+bool has_bad_description(const StoreVerdict& verdict)
+{
+    return std::any_of(verdict.stages.begin(), verdict.stages.end(),
+                       [](const auto& stage) { return stage.bad_description; });
 }
 
 void print_json(const StoreVerdict& verdict)
@@ -62,8 +71,21 @@ void print_text(const StoreVerdict& verdict)
         if (!stage.bad_shards.empty())
             std::cout << fmt::format("  damaged shards: {}\n", fmt::join(stage.bad_shards, ", "));
         if (stage.bad_summary) std::cout << "  the summary is damaged\n";
+        if (stage.bad_checkpoint)
+            std::cout << "  the number of the last checkpoint is damaged: the next run verifies "
+                         "every shard\n";
+        if (stage.bad_mixed_mark) std::cout << "  the mark of mixed numerics is damaged\n";
+        if (stage.bad_description)
+            std::cout << "  attributes, tables or structure are not what they were when the file "
+                         "was created\n";
+        if (stage.format_version == 1)
+            std::cout << "  format version 1: attributes and tables have no checksum\n";
     }
-    if (is_damaged(verdict))
+    if (has_bad_description(verdict))
+        std::cout << "no content hash: the store is damaged, and attributes, tables and structure "
+                     "cannot be computed again. Move the file away, and the same run command "
+                     "starts anew\n";
+    else if (is_damaged(verdict))
         std::cout << "no content hash: the store is damaged. twinscreen verify DIR --reopen, then "
                      "the same run command, compute the damaged shards again\n";
     else if (verdict.content_hash.empty())
@@ -84,7 +106,7 @@ int verify_command(const std::filesystem::path& folder, bool json, bool reopen)
     else
         print_text(verdict);
     if (!damaged) return 0;
-    if (!reopen) return Error(Error::Kind::store, "").exit_code();
+    if (!reopen || has_bad_description(verdict)) return Error(Error::Kind::store, "").exit_code();
     const std::uint64_t reopened = reopen_damaged(folder, verdict);
     std::cerr << fmt::format("reopened {} shards; run the campaign again to compute them\n",
                              reopened);

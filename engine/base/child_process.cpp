@@ -8,6 +8,7 @@
 #include <exception>
 #include <fcntl.h>
 #include <fstream>
+#include <new>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,13 +23,16 @@ constexpr char answer_good = 'G';
 constexpr char answer_error = 'E';
 
 /// A hostile file may ask for any amount of memory; the child gets 4 GiB beyond what it shares.
+constexpr rlim_t headroom_gib = 4;
+/// ... and may make a child say anything; what a sound file needs is far below.
+constexpr std::size_t longest_answer = std::size_t{64} << 20;
+
 void limit_memory()
 {
-    constexpr rlim_t headroom = rlim_t{4} << 30;
     std::ifstream statistics("/proc/self/statm");
     rlim_t pages = 0;
     if (!(statistics >> pages)) return;
-    const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + headroom;
+    const rlim_t bytes = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (headroom_gib << 30);
     const rlimit memory{bytes, bytes};
     setrlimit(RLIMIT_AS, &memory);
 }
@@ -43,27 +47,38 @@ void write_all(int descriptor, const std::string& bytes)
     }
 }
 
-std::string answer_of(const std::function<std::string()>& work)
+std::string failed(Error::Kind kind, const std::string& text)
+{
+    return std::string{answer_error, static_cast<char>(kind)} + text;
+}
+
+std::string answer_of(const std::string& subject, const std::function<std::string()>& work,
+                      Error::Kind damage)
 {
     try {
         return answer_good + work();
     } catch (const Error& error) {
-        return std::string{answer_error, static_cast<char>(error.kind())} + error.what();
+        return failed(error.kind(), error.what());
+    } catch (const std::bad_alloc&) {
+        return failed(damage, fmt::format("{} is damaged (reading it needs more than {} GiB of "
+                                          "memory)",
+                                          subject, headroom_gib));
     } catch (const std::exception& error) {
-        return std::string{answer_error, static_cast<char>(Error::Kind::store)} + error.what();
+        return failed(damage, fmt::format("{} cannot be read ({})", subject, error.what()));
     }
 }
 
-[[noreturn]] void be_the_child(int descriptor, const std::function<std::string()>& work)
+[[noreturn]] void be_the_child(int descriptor, const std::string& subject,
+                               const std::function<std::string()>& work, Error::Kind damage)
 {
     // A child must not outlive its parent: it would keep the parent's folder lock.
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT})
+    for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGTERM, SIGINT, SIGALRM})
         std::signal(signal, SIG_DFL);
     const rlimit no_core{0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     limit_memory();
-    write_all(descriptor, answer_of(work));
+    write_all(descriptor, answer_of(subject, work, damage));
     _exit(0);
 }
 
@@ -78,11 +93,11 @@ int patience_ms(Clock::time_point end)
     return static_cast<int>(std::max<std::int64_t>(left, 0));
 }
 
-/// Everything the child writes; false if `end` came first.
+/// Everything the child writes; false if `end` came first, or the child does not stop talking.
 bool read_all(int descriptor, Clock::time_point end, std::string& bytes)
 {
     std::array<char, 65536> piece;
-    while (true) {
+    while (bytes.size() <= longest_answer) {
         const int patience = patience_ms(end);
         if (patience == 0) return false;
         pollfd wanted{descriptor, POLLIN, 0};
@@ -93,21 +108,22 @@ bool read_all(int descriptor, Clock::time_point end, std::string& bytes)
         if (got <= 0) return true;
         bytes.append(piece.data(), static_cast<std::size_t>(got));
     }
+    return false;
 }
 
-/// What a child that did not answer gives: its end is the fault of the file that it read.
-void require_answer(const std::string& subject, bool finished,
-                    std::optional<std::chrono::milliseconds> limit, int status, bool is_empty,
-                    Error::Kind damage)
+/// Why a child did not answer; nothing if it did.
+std::string silence_reason(bool finished, const std::string& bytes, int status,
+                           std::optional<std::chrono::milliseconds> limit)
 {
+    if (bytes.size() > longest_answer) return "it describes itself without end";
     if (!finished)
-        throw Error(damage, fmt::format("{} is damaged (reading it took more than {} s and was "
-                                        "given up)",
-                                        subject, std::chrono::duration<double>(*limit).count()));
-    if (WIFSIGNALED(status) || is_empty)
-        throw Error(damage,
-                    fmt::format("{} is damaged (reading it crashed the library: {})", subject,
-                                WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "no answer"));
+        return fmt::format("reading it took more than {} s and was given up",
+                           std::chrono::duration<double>(*limit).count());
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        return "reading it came to a standstill and was given up";
+    if (WIFSIGNALED(status))
+        return fmt::format("reading it crashed the library: {}", strsignal(WTERMSIG(status)));
+    return bytes.empty() ? "reading it crashed the library: no answer" : "";
 }
 
 }  // namespace
@@ -119,7 +135,7 @@ std::string run_in_child(const std::string& subject, std::optional<std::chrono::
     TWINSCREEN_REQUIRE(pipe2(ends.data(), O_CLOEXEC) == 0, internal, "cannot make a pipe ({})",
                        std::strerror(errno));
     const pid_t child = fork();
-    if (child == 0) be_the_child(ends[1], work);
+    if (child == 0) be_the_child(ends[1], subject, work, damage);
     const int fork_error = errno;
     close(ends[1]);
     if (child < 0) {
@@ -135,7 +151,9 @@ std::string run_in_child(const std::string& subject, std::optional<std::chrono::
     int status = 0;
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    require_answer(subject, finished, limit, status, bytes.empty(), damage);
+    // Its end is the fault of the file that it read.
+    const std::string silent = silence_reason(finished, bytes, status, limit);
+    if (!silent.empty()) throw Error(damage, fmt::format("{} is damaged ({})", subject, silent));
     if (bytes.front() == answer_good) return bytes.substr(1);
     TWINSCREEN_REQUIRE(bytes.size() >= 2, internal, "{} could not be examined", subject);
     throw Error(static_cast<Error::Kind>(bytes[1]), bytes.substr(2));

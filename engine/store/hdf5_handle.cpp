@@ -69,12 +69,14 @@ void write_attribute(hid_t object, const std::string& name, hid_t type, const vo
 
 }  // namespace
 
-void hdf5_silence() noexcept
+void hdf5_prepare() noexcept
 {
     // After a failed write (a full disk) the library's own clean-up at exit crashes; we close what
     // we open.
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    H5PLset_loading_state(0);
+    H5Lunregister(H5L_TYPE_EXTERNAL);
 }
 
 std::string hdf5_error_text()

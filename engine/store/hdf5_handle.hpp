@@ -51,8 +51,9 @@ private:
     CloseCall close_call_ = nullptr;
 };
 
-/// The library prints errors by itself unless told otherwise, per thread.
-void hdf5_silence() noexcept;
+/// Before any other call, per thread: the library prints no errors by itself, loads no plug-ins and
+/// follows no links into other files.
+void hdf5_prepare() noexcept;
 /// The library's own account of its last failure, innermost cause first.
 std::string hdf5_error_text();
 /// Throws Error(store): "could not <doing> (<call>: <the library's own text>)".

@@ -72,12 +72,25 @@ bool is_blank(std::span<const std::byte, ledger_record_bytes> bytes) noexcept
                        [](std::byte value) { return value == std::byte{0}; });
 }
 
+std::uint64_t encode_epoch(std::uint32_t epoch) noexcept
+{
+    constexpr std::uint64_t upper_half = 0xFFFFFFFF00000000;
+    return epoch | (checksum_of(std::as_bytes(std::span(&epoch, 1))) & upper_half);
+}
+
+std::optional<std::uint32_t> decode_epoch(std::uint64_t stored) noexcept
+{
+    const auto epoch = static_cast<std::uint32_t>(stored);
+    return stored == encode_epoch(epoch) ? std::optional(epoch) : std::nullopt;
+}
+
 std::uint64_t combined_checksum(std::span<const std::uint64_t> columns) noexcept
 {
     return checksum_of(std::as_bytes(columns));
 }
 
-StageState state_of(std::span<const std::byte> ledger, const Plan& plan, std::uint32_t sealed_epoch)
+StageState state_of(std::span<const std::byte> ledger, const Plan& plan,
+                    std::optional<std::uint32_t> sealed_epoch)
 {
     const std::uint64_t shards = plan.shards();
     TWINSCREEN_REQUIRE(ledger.size() == (shards + 1) * ledger_record_bytes, internal,
@@ -88,7 +101,7 @@ StageState state_of(std::span<const std::byte> ledger, const Plan& plan, std::ui
     };
     StageState state;
     state.existed = true;
-    state.epoch = sealed_epoch;
+    state.epoch = sealed_epoch.value_or(0);
     for (std::uint64_t shard = 0; shard < shards; ++shard) {
         const auto record = record_at(shard);
         if (!record || !record->sealed) {
@@ -96,7 +109,9 @@ StageState state_of(std::span<const std::byte> ledger, const Plan& plan, std::ui
             continue;
         }
         state.sealed_items += plan.shard(ShardId{shard}).items.count;
-        if (record->epoch > sealed_epoch) state.suspect.push_back(ShardId{shard});
+        if (!sealed_epoch || record->epoch > *sealed_epoch) state.suspect.push_back(ShardId{shard});
+        // Checkpoints must not count from the start again: what they make safe is newer than all.
+        if (!sealed_epoch) state.epoch = std::max(state.epoch, record->epoch);
     }
     const auto summary = record_at(shards);
     state.complete = state.open.empty() && state.suspect.empty() && summary && summary->sealed;

@@ -41,12 +41,22 @@ std::optional<LedgerRecord> decode(std::span<const std::byte, ledger_record_byte
 /// True where nothing was ever written.
 bool is_blank(std::span<const std::byte, ledger_record_bytes> bytes) noexcept;
 
+/// The stored form of the number of a checkpoint: the number below, half of its checksum above, so
+/// that eight bytes, which are written at once, tell whether they are whole.
+std::uint64_t encode_epoch(std::uint32_t epoch) noexcept;
+/// Nothing where the bytes are torn or corrupt.
+std::optional<std::uint32_t> decode_epoch(std::uint64_t stored) noexcept;
+
+/// Stored where a stage was continued on other numerics; far from 0, which says that it was not.
+inline constexpr std::uint8_t mixed_numerics_mark = 0xFF;
+
 /// XXH3-64 over the checksums of the columns in column order.
 std::uint64_t combined_checksum(std::span<const std::uint64_t> columns) noexcept;
 
 /// What a whole ledger, [plan.shards() + 1] records, says about a stage. Sealed shards whose epoch
-/// is newer than `sealed_epoch` are suspect: a lost node may have torn them.
+/// is newer than `sealed_epoch` are suspect: a lost node may have torn them. All of them are where
+/// the number of the last checkpoint is lost.
 StageState state_of(std::span<const std::byte> ledger, const Plan& plan,
-                    std::uint32_t sealed_epoch);
+                    std::optional<std::uint32_t> sealed_epoch);
 
 }  // namespace twinscreen

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/base/failpoint.hpp"
+#include "engine/store/description.hpp"
 #include "engine/store/identity.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
@@ -74,15 +75,19 @@ Outcome resume(const StoreOptions& options, const Plan& plan,
     TWINSCREEN_REQUIRE(layout.has_value(), store,
                        "{} was not written by twinscreen, and is not overwritten",
                        options.file.string());
-    require_same_stage(options, plan, columns, *layout);
     const RawFile raw(options.file, RawFile::Access::read);
+    if (!description_is_sound(raw, *layout))
+        throw Error(Error::Kind::store,
+                    fmt::format("{} is damaged or was edited (its attributes, tables or structure "
+                                "are not what they were when it was created)",
+                                options.file.string()),
+                    "Move the file away to start this stage again.");
+    require_same_stage(options, plan, columns, *layout);
     std::vector<std::byte> ledger(static_cast<std::size_t>(plan.shards() + 1) *
                                   ledger_record_bytes);
     raw.read(layout->ledger_offset, ledger);
-    std::uint64_t sealed_epoch = 0;
-    raw.read(layout->epoch_offset, std::as_writable_bytes(std::span(&sealed_epoch, 1)));
     Outcome outcome;
-    outcome.state = state_of(ledger, plan, static_cast<std::uint32_t>(sealed_epoch));
+    outcome.state = state_of(ledger, plan, stored_epoch(raw, *layout));
     outcome.mixes_numerics = layout->numerics != options.numerics;
     return outcome;
 }

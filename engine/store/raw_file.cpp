@@ -55,8 +55,14 @@ std::string free_room(const std::filesystem::path& file)
 
 RawFile::RawFile(std::filesystem::path file, Access access) : path_(std::move(file))
 {
-    descriptor_ = open(path_.c_str(), (access == Access::read ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    // Without O_NONBLOCK, opening a named pipe would wait for ever.
+    descriptor_ =
+        open(path_.c_str(), (access == Access::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     if (descriptor_ < 0) fail(path_, "open", errno);
+    struct stat about {};
+    if (fstat(descriptor_, &about) == 0 && S_ISREG(about.st_mode)) return;
+    ::close(descriptor_);
+    throw Error(Error::Kind::store, fmt::format("{} is not an ordinary file", path_.string()));
 }
 
 RawFile::~RawFile() { ::close(descriptor_); }

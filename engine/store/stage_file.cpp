@@ -7,6 +7,7 @@
 #include <set>
 
 #include "engine/base/failpoint.hpp"
+#include "engine/store/description.hpp"
 #include "engine/store/dimension_scales.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
@@ -29,6 +30,14 @@ constexpr const char* record_fields =
     "state u32 (1: sealed), epoch u32, shard u64, checksum u64 (XXH3-64), rank i32, attempt u32, "
     "compute_s f32, write_s f32, 16 zero bytes, XXH3-64 of the 56 bytes before; little-endian; "
     "the last record is that of the stage summary";
+
+constexpr const char* epoch_text =
+    "low 32 bits: number of the last checkpoint flushed by all ranks; high 32 bits: its check";
+constexpr const char* mixed_text =
+    "not 0: continued with another instruction set or library version";
+constexpr const char* description_text =
+    "XXH3-64 over the XXH3-64 of the stretches of this file between what runs change: columns, "
+    "partials, summary, sealed and the members of this group";
 
 /// One dataset to make: path, stored type, named axes.
 struct DatasetRequest {
@@ -219,16 +228,19 @@ void make_ledger(StageFileWriter& writer, const Plan& plan)
     hdf5_write_text_attribute(shards.id(), "long_name", "one record per shard, and the summary's");
     hdf5_write_text_attribute(shards.id(), "fields", record_fields);
     const Hdf5Handle epoch = writer.make_dataset({"/ledger/sealed_epoch", u64.id(), {}, false});
-    hdf5_write_text_attribute(epoch.id(), "long_name", "last checkpoint flushed by all ranks");
+    hdf5_write_text_attribute(epoch.id(), "long_name", epoch_text);
     const Hdf5Handle mixed = writer.make_dataset({"/ledger/mixed_numerics", u8.id(), {}, false});
-    hdf5_write_text_attribute(mixed.id(), "long_name",
-                              "1: continued with another instruction set or library version");
-    const std::uint64_t zero = 0;
+    hdf5_write_text_attribute(mixed.id(), "long_name", mixed_text);
+    const std::uint64_t no_checkpoint = encode_epoch(0);
+    const std::uint8_t not_mixed = 0;
     const auto doing = "write the ledger";
-    hdf5_check(H5Dwrite(epoch.id(), u64.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &zero), "H5Dwrite",
+    hdf5_check(H5Dwrite(epoch.id(), u64.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &no_checkpoint),
+               "H5Dwrite", doing);
+    hdf5_check(H5Dwrite(mixed.id(), u8.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &not_mixed), "H5Dwrite",
                doing);
-    hdf5_check(H5Dwrite(mixed.id(), u8.id(), H5S_ALL, H5S_ALL, H5P_DEFAULT, &zero), "H5Dwrite",
-               doing);
+    const Hdf5Handle description =
+        writer.make_dataset({"/ledger/description_checksum", u64.id(), {}, false});
+    hdf5_write_text_attribute(description.id(), "long_name", description_text);
     const Hdf5Handle sealed = writer.make_dataset({"/sealed", u8.id(), {item_axis(plan)}, false});
     hdf5_write_text_attribute(sealed.id(), "long_name", "1: the row holds results");
 }
@@ -350,7 +362,7 @@ void check_columns(const std::vector<ColumnSpec>& columns, const StageTables& ta
 void create_stage_file(const StoreOptions& options, const Plan& plan,
                        const std::vector<ColumnSpec>& columns, const StageTables& tables)
 {
-    hdf5_silence();
+    hdf5_prepare();
     const fs::path temporary =
         options.file.parent_path() / fmt::format(".{}.creating", options.file.filename().string());
     try {
@@ -368,6 +380,8 @@ void create_stage_file(const StoreOptions& options, const Plan& plan,
         TWINSCREEN_FAILPOINT("create: axes described");
         writer.finish();
         TWINSCREEN_FAILPOINT("create: file closed");
+        seal_description(temporary);
+        TWINSCREEN_FAILPOINT("create: description sealed");
         RawFile(temporary, RawFile::Access::read_write).flush();
         TWINSCREEN_FAILPOINT("create: file flushed");
         fs::rename(temporary, options.file);

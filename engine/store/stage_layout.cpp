@@ -8,7 +8,6 @@
 #include "engine/base/child_process.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
-#include "engine/store/raw_file.hpp"
 
 namespace twinscreen {
 
@@ -68,9 +67,10 @@ private:
 std::string pack(const StageLayout& layout)
 {
     Packer packer;
+    packer.add(static_cast<std::uint64_t>(layout.version));
     packer.add(layout.stage).add(layout.numerics).add(layout.items).add(layout.shard_items);
     packer.add(layout.shards).add(layout.ledger_offset).add(layout.epoch_offset);
-    packer.add(layout.mixed_offset).add(layout.sealed_offset);
+    packer.add(layout.mixed_offset).add(layout.sealed_offset).add(layout.description_offset);
     packer.add(layout.identity.size());
     for (const auto& [name, value] : layout.identity) packer.add(name).add(value);
     packer.add(layout.columns.size());
@@ -86,6 +86,7 @@ StageLayout unpack(std::string bytes)
 {
     Unpacker from(std::move(bytes));
     StageLayout layout;
+    layout.version = static_cast<std::int64_t>(from.number());
     layout.stage = from.text();
     layout.numerics = from.text();
     layout.items = from.number();
@@ -95,6 +96,7 @@ StageLayout unpack(std::string bytes)
     layout.epoch_offset = from.number();
     layout.mixed_offset = from.number();
     layout.sealed_offset = from.number();
+    layout.description_offset = from.number();
     for (std::uint64_t left = from.number(); left > 0; --left) {
         std::string name = from.text();
         layout.identity.emplace_back(std::move(name), from.text());
@@ -130,12 +132,16 @@ FoundDataset find_dataset(hid_t file, const std::string& path)
     TWINSCREEN_REQUIRE(link.type == H5L_TYPE_HARD, store, "dataset {} is a link elsewhere", path);
     FoundDataset found;
     found.handle = hdf5_own(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, "H5Dopen2", doing);
+    const Hdf5Handle creation =
+        hdf5_own(H5Dget_create_plist(found.handle.id()), H5Pclose, "H5Dget_create_plist", doing);
+    // First of all: the shape of a virtual dataset may depend on other files.
+    TWINSCREEN_REQUIRE(
+        H5Pget_layout(creation.id()) == H5D_CONTIGUOUS && H5Pget_external_count(creation.id()) == 0,
+        store, "dataset {} is not stored in one piece", path);
     const Hdf5Handle space =
         hdf5_own(H5Dget_space(found.handle.id()), H5Sclose, "H5Dget_space", doing);
     const Hdf5Handle type =
         hdf5_own(H5Dget_type(found.handle.id()), H5Tclose, "H5Dget_type", doing);
-    const Hdf5Handle creation =
-        hdf5_own(H5Dget_create_plist(found.handle.id()), H5Pclose, "H5Dget_create_plist", doing);
     const int axes =
         hdf5_check(H5Sget_simple_extent_ndims(space.id()), "H5Sget_simple_extent_ndims", doing);
     found.extents.resize(static_cast<std::size_t>(axes));
@@ -143,9 +149,6 @@ FoundDataset find_dataset(hid_t file, const std::string& path)
                "H5Sget_simple_extent_dims", doing);
     TWINSCREEN_REQUIRE(hdf5_element_type(type.id(), found.type), store,
                        "dataset {} has an element type that no column has", path);
-    TWINSCREEN_REQUIRE(
-        H5Pget_layout(creation.id()) == H5D_CONTIGUOUS && H5Pget_external_count(creation.id()) == 0,
-        store, "dataset {} is not stored in one piece", path);
     const haddr_t offset = H5Dget_offset(found.handle.id());
     const bool is_empty =
         std::find(found.extents.begin(), found.extents.end(), hsize_t{0}) != found.extents.end();
@@ -257,20 +260,39 @@ Hdf5Handle open_for_reading(const std::filesystem::path& path)
     throw Error(Error::Kind::store, fmt::format("the HDF5 library refuses it ({})", reason));
 }
 
+FoundDataset find_description(hid_t file)
+{
+    FoundDataset found = find_dataset(file, "/ledger/description_checksum");
+    TWINSCREEN_REQUIRE(found.extents.empty() && found.type == ElementType::u64, store,
+                       "the checksum of its description has another shape than this build writes");
+    return found;
+}
+
+/// By two signs, and only where nothing fails, so that damage does not make our file somebody
+/// else's.
+bool is_ours(hid_t root)
+{
+    const char* doing = "read the root group";
+    return hdf5_check(H5Aexists(root, "format"), "H5Aexists", doing) > 0 &&
+           hdf5_check(H5Lexists(root, "ledger", H5P_DEFAULT), "H5Lexists", doing) > 0;
+}
+
 /// In the child: the answer is empty for somebody else's file.
 std::string examine(const std::filesystem::path& path)
 {
-    hdf5_silence();
+    hdf5_prepare();
     const Hdf5Handle file = open_for_reading(path);
     const Hdf5Handle root = hdf5_own(H5Gopen2(file.id(), "/", H5P_DEFAULT), H5Gclose, "H5Gopen2",
                                      "open the root group");
-    if (H5Aexists(root.id(), "format") <= 0) return {};
-    if (hdf5_read_text_attribute(root.id(), "format") != stage_format) return {};
-    const std::int64_t version = hdf5_read_number_attribute(root.id(), "version");
-    TWINSCREEN_REQUIRE(version == stage_format_version, store,
-                       "it was written by format version {}, this build reads version {}", version,
-                       stage_format_version);
+    if (!is_ours(root.id())) return {};
+    const std::string format = hdf5_read_text_attribute(root.id(), "format");
+    TWINSCREEN_REQUIRE(format == stage_format, store, "it has the format '{}', expected '{}'",
+                       format, stage_format);
     StageLayout layout;
+    layout.version = hdf5_read_number_attribute(root.id(), "version");
+    TWINSCREEN_REQUIRE(layout.version >= 1 && layout.version <= stage_format_version, store,
+                       "it was written by format version {}, this build reads versions 1 to {}",
+                       layout.version, stage_format_version);
     layout.stage = hdf5_read_text_attribute(root.id(), "stage");
     layout.numerics = hdf5_read_text_attribute(root.id(), "numerics");
     layout.identity = read_identity(root.id());
@@ -294,6 +316,7 @@ std::string examine(const std::filesystem::path& path)
     layout.sealed_offset = sealed.offset;
     layout.epoch_offset = epoch.offset;
     layout.mixed_offset = mixed.offset;
+    if (layout.version >= 2) layout.description_offset = find_description(file.id()).offset;
     return pack(layout);
 }
 
@@ -324,6 +347,8 @@ void check_consistency(const StageLayout& layout, std::uint64_t file_bytes)
                    (layout.shards + 1) * ledger_record_bytes);
     require_inside(file_bytes, "/ledger/sealed_epoch", layout.epoch_offset, sizeof(std::uint64_t));
     require_inside(file_bytes, "/ledger/mixed_numerics", layout.mixed_offset, 1);
+    require_inside(file_bytes, "/ledger/description_checksum", layout.description_offset,
+                   layout.version >= 2 ? sizeof(std::uint64_t) : 0);
     require_inside(file_bytes, "/sealed", layout.sealed_offset, layout.items);
     for (const StoredColumn& column : layout.columns) {
         const std::uint64_t rows = column.domain == Domain::item    ? layout.items
@@ -385,6 +410,14 @@ std::optional<StageLayout> read_stage_layout(const std::filesystem::path& file,
                                             : fmt::format("{}: {}", file.string(), text),
                     "Move the file away to start this stage again.");
     }
+}
+
+std::optional<std::uint32_t> stored_epoch(const RawFile& file, const StageLayout& layout)
+{
+    std::uint64_t stored = 0;
+    file.read(layout.epoch_offset, std::as_writable_bytes(std::span(&stored, 1)));
+    if (layout.version == 1) return static_cast<std::uint32_t>(stored);
+    return decode_epoch(stored);
 }
 
 }  // namespace twinscreen

@@ -7,14 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "engine/store/raw_file.hpp"
 #include "engine/store/sink.hpp"
 
 namespace twinscreen {
 
 /// Root attribute "format" of every stage file.
 inline constexpr const char* stage_format = "twinscreen stage";
-/// Root attribute "version": grows when older builds could not read the file.
-inline constexpr std::int64_t stage_format_version = 1;
+/// Root attribute "version". Version 1 had no checksum of the description and no check in the
+/// number of the last checkpoint; such files are still read and continued.
+inline constexpr std::int64_t stage_format_version = 2;
 
 /// One result dataset as stored.
 struct StoredColumn {
@@ -30,17 +32,19 @@ struct StoredColumn {
 
 /// What one has to know about a stage file to check and continue it without the HDF5 library.
 struct StageLayout {
+    std::int64_t version = stage_format_version;
     std::string stage;
     Identity identity;
     std::string numerics;
     std::uint64_t items = 0;
     std::uint64_t shard_items = 1;
     std::uint64_t shards = 0;
-    std::vector<StoredColumn> columns;  ///< in column order
-    std::uint64_t ledger_offset = 0;    ///< [shards + 1] records
-    std::uint64_t epoch_offset = 0;     ///< u64
-    std::uint64_t mixed_offset = 0;     ///< u8, 1 after a run on other numerics
-    std::uint64_t sealed_offset = 0;    ///< u8 [items]
+    std::vector<StoredColumn> columns;     ///< in column order
+    std::uint64_t ledger_offset = 0;       ///< [shards + 1] records
+    std::uint64_t epoch_offset = 0;        ///< u64, see encode_epoch
+    std::uint64_t mixed_offset = 0;        ///< u8, not 0 after a run on other numerics
+    std::uint64_t sealed_offset = 0;       ///< u8 [items]
+    std::uint64_t description_offset = 0;  ///< u64, from version 2 on
 };
 
 /// The HDF5 path of a column's dataset: /columns/<name>, /partials/<name> or /summary/<name>.
@@ -54,5 +58,8 @@ std::string axes_text(const ColumnSpec& column);
 std::optional<StageLayout> read_stage_layout(
     const std::filesystem::path& file,
     std::chrono::milliseconds limit = std::chrono::milliseconds{60'000});
+
+/// The number of the last checkpoint; nothing where it is damaged. Format version 1 had no check.
+std::optional<std::uint32_t> stored_epoch(const RawFile& file, const StageLayout& layout);
 
 }  // namespace twinscreen

@@ -34,7 +34,7 @@ StageWriter::StageWriter(const std::filesystem::path& file, const std::vector<Co
     : raw_(file, read_only ? RawFile::Access::read : RawFile::Access::read_write),
       is_shared_(native != nullptr)
 {
-    hdf5_silence();
+    hdf5_prepare();
     file_ = hdf5_own(
         H5Fopen(file.c_str(), read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access_for(native).id()),
         H5Fclose, "H5Fopen", [&] { return fmt::format("open {}", file.string()); });
@@ -151,12 +151,15 @@ void StageWriter::write_record(std::uint64_t record, std::span<const std::byte> 
     put(ledger_, record, 1, bytes.data(), bytes.size());
 }
 
-void StageWriter::write_epoch(std::uint64_t epoch) { put(epoch_, 0, 1, &epoch, sizeof(epoch)); }
+void StageWriter::write_epoch(std::uint32_t epoch)
+{
+    const std::uint64_t stored = encode_epoch(epoch);
+    put(epoch_, 0, 1, &stored, sizeof(stored));
+}
 
 void StageWriter::mark_mixed_numerics()
 {
-    const std::uint8_t mark = 1;
-    put(mixed_, 0, 1, &mark, sizeof(mark));
+    put(mixed_, 0, 1, &mixed_numerics_mark, sizeof(mixed_numerics_mark));
 }
 
 void StageWriter::flush()

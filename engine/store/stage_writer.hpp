@@ -28,7 +28,7 @@ public:
     void write_summary(ColumnId column, const ConstBatch& row);
     void mark_rows(ItemRange items, std::uint8_t mark);
     void write_record(std::uint64_t record, std::span<const std::byte> bytes);
-    void write_epoch(std::uint64_t epoch);
+    void write_epoch(std::uint32_t epoch);
     void mark_mixed_numerics();
     /// Collective.
     void flush();

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/base/digest.hpp"
+#include "engine/store/description.hpp"
 #include "engine/store/folder_lock.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
@@ -26,12 +27,16 @@ public:
         verdict_.stage = layout.stage;
         verdict_.file = file;
         verdict_.shards = layout.shards;
+        verdict_.format_version = layout.version;
     }
 
     StageVerdict run()
     {
         Digest content;
         describe(content);
+        verdict_.bad_description = !description_is_sound(raw_, layout_);
+        verdict_.bad_checkpoint = !stored_epoch(raw_, layout_).has_value();
+        verdict_.bad_mixed_mark = !mixed_mark_is_sound();
         for (std::uint64_t shard = 0; shard < layout_.shards; ++shard)
             content.add(check_shard(plan_.shard(ShardId{shard})));
         content.add(check_summary());
@@ -57,6 +62,14 @@ private:
         LedgerBytes bytes{};
         raw_.read(layout_.ledger_offset + record * ledger_record_bytes, bytes);
         return bytes;
+    }
+
+    bool mixed_mark_is_sound() const
+    {
+        std::array<std::byte, 1> mark{};
+        raw_.read(layout_.mixed_offset, mark);
+        return layout_.version == 1 || mark[0] == std::byte{0} ||
+               mark[0] == std::byte{mixed_numerics_mark};
     }
 
     /// The checksum of a shard's rows as they are in the file.
@@ -144,12 +157,23 @@ std::vector<fs::path> candidates(const fs::path& folder)
 
 }  // namespace
 
+bool is_damaged(const StageVerdict& stage) noexcept
+{
+    return !stage.bad_shards.empty() || stage.bad_summary || stage.bad_description ||
+           stage.bad_checkpoint || stage.bad_mixed_mark;
+}
+
+StageVerdict verify_stage(const fs::path& file, const StageLayout& layout)
+{
+    return StageCheck(file, layout).run();
+}
+
 StoreVerdict verify_store(const fs::path& folder)
 {
     StoreVerdict verdict;
     for (const fs::path& file : candidates(folder))
         if (const auto layout = read_stage_layout(file))
-            verdict.stages.push_back(StageCheck(file, *layout).run());
+            verdict.stages.push_back(verify_stage(file, *layout));
     TWINSCREEN_REQUIRE(!verdict.stages.empty(), store,
                        "{} holds no results (no .h5 file in it was written by twinscreen run)",
                        folder.string());
@@ -168,11 +192,13 @@ std::uint64_t reopen_damaged(const fs::path& folder, const StoreVerdict& verdict
     constexpr LedgerBytes blank{};
     std::uint64_t reopened = 0;
     for (const StageVerdict& stage : verdict.stages) {
-        if (stage.bad_shards.empty() && !stage.bad_summary) continue;
+        if (!is_damaged(stage) || stage.bad_description) continue;
         const auto layout = read_stage_layout(stage.file);
         TWINSCREEN_REQUIRE(layout.has_value(), store, "{} has changed meanwhile",
                            stage.file.string());
         const RawFile raw(stage.file, RawFile::Access::read_write);
+        if (stage.bad_mixed_mark)
+            raw.write(layout->mixed_offset, std::array{std::byte{mixed_numerics_mark}});
         // The summary was combined from the damaged shards too.
         std::vector<std::uint64_t> records = stage.bad_shards;
         records.push_back(stage.shards);

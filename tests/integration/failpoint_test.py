@@ -49,6 +49,7 @@ STEPS = {
     "create: items described": ROOT,
     "create: axes described": ROOT,
     "create: file closed": ROOT,
+    "create: description sealed": ROOT,
     "create: file flushed": ROOT,
     "create: file renamed": ROOT,
     "create: folder flushed": ROOT,

@@ -438,7 +438,7 @@ class Ledger:
     def __init__(self, stage_file):
         with h5py_or_skip().File(stage_file) as file:
             records = file["ledger/shards"][:-1]
-            self.safe_epoch = int(file["ledger/sealed_epoch"][()])
+            self.safe_epoch = int(file["ledger/sealed_epoch"][()]) & 0xFFFFFFFF  # a check stands above
         self.sealed = self._field(records, 0) == 1
         self.epochs = self._field(records, 4)
         self.attempts = self._field(records, 28)

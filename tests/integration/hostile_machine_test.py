@@ -49,8 +49,8 @@ def damaged_stores_are_named_and_kept(place):
             store.attrs["version"] = value
 
     cases = (
-        ("old", lambda f: version(f, 0), "format version 0, this build reads version 1"),
-        ("new", lambda f: version(f, 99), "format version 99, this build reads version 1"),
+        ("old", lambda f: version(f, 0), "format version 0, this build reads versions 1 to 2"),
+        ("new", lambda f: version(f, 99), "format version 99, this build reads versions 1 to 2"),
         ("cut", cut_in_half, "is truncated"),
         ("text", lambda f: f.write_text("hello"), "is not an HDF5 file"),
         ("zero", lambda f: f.write_bytes(b""), "is empty (0 bytes)"),

@@ -24,6 +24,7 @@ DIMENSIONS = {
     "/ledger/shards": ("ledger_record", "ledger_byte"),
     "/ledger/sealed_epoch": (),
     "/ledger/mixed_numerics": (),
+    "/ledger/description_checksum": (),
 }
 
 response = np.arange(ITEMS)[:, None] + 0.125 * np.arange(UNITS)[None, :]

@@ -113,6 +113,25 @@ TEST(Ledger, SealsNewerThanTheLastCheckpointAreSuspect)
     EXPECT_FALSE(state.complete);
 }
 
+TEST(Ledger, ACheckpointNumberIsReadBackOrKnownToBeDamaged)
+{
+    for (const std::uint32_t epoch : {0U, 1U, 7U, 4'000'000'000U}) {
+        EXPECT_EQ(decode_epoch(encode_epoch(epoch)), epoch);
+        for (std::uint64_t bit = 0; bit < 64; ++bit)
+            EXPECT_EQ(decode_epoch(encode_epoch(epoch) ^ (std::uint64_t{1} << bit)), std::nullopt);
+    }
+    EXPECT_EQ(decode_epoch(0), std::nullopt);  // a block of zeros
+}
+
+TEST(Ledger, WithoutTheNumberOfTheLastCheckpointEverySealIsSuspect)
+{
+    const StageState state = state_of(ledger_of({2, 3, 0, 4, 5}), plan_of(10, 3), std::nullopt);
+
+    EXPECT_THAT(state.open, ElementsAre(ShardId{2}));
+    EXPECT_THAT(state.suspect, ElementsAre(ShardId{0}, ShardId{1}, ShardId{3}));
+    EXPECT_EQ(state.epoch, 4U);  // what is sealed and made safe from now on is newer
+}
+
 TEST(Ledger, AStageIsCompleteWithEveryShardAndTheSummary)
 {
     EXPECT_TRUE(state_of(ledger_of({1, 1, 1, 1, 2}), plan_of(10, 3), 1).complete);

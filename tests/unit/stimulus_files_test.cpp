@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <random>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -358,9 +359,9 @@ TEST_F(Files, OfArraysThatLeaveADoubtAreRefused)
               std::string::npos);
 }
 
-TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
+/// Two datasets [4, 2, 3] of the numbers 0 to 23: /plain and /chunked.
+void write_hdf5(const std::string& path)
 {
-    const std::string path = (folder_ / "a.h5").string();
     const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     const hsize_t shape[3] = {4, 2, 3};
     const hid_t space = H5Screate_simple(3, shape, nullptr);
@@ -379,6 +380,12 @@ TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
     H5Pclose(chunked);
     H5Sclose(space);
     H5Fclose(file);
+}
+
+TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
+{
+    const std::string path = (folder_ / "a.h5").string();
+    write_hdf5(path);
 
     const auto plain_set = source("hdf5 = \"a.h5:/plain\"");
     convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy");
@@ -506,6 +513,37 @@ TEST_F(Files, OfAnArrayAreTheSameSetWhereverItLiesAsLongAsItsValuesAre)
     npy("small.npy", ElementType::u8, {1, 2, 2}, small);
     npy("wide.npy", ElementType::u8, {1, 1, 4}, small);
     EXPECT_NE(source("npy = \"small.npy\"")->identity(), source("npy = \"wide.npy\"")->identity());
+}
+
+TEST_F(Files, OfAnHdf5FileWithRandomDamageAreReadOrRefusedButNeverCrashNorHang)
+{
+    const std::string path = (folder_ / "a.h5").string();
+    write_hdf5(path);
+    const std::string sound = test::read_text(path);
+    std::mt19937 random(20260611);
+    int read = 0;
+    int refused = 0;
+    const auto count = [&](auto&& action) {
+        try {
+            action();
+            ++read;
+        } catch (const Error& error) {
+            EXPECT_EQ(error.kind(), Error::Kind::data) << error.what();
+            ++refused;
+        }
+    };
+
+    for (int mutant = 0; mutant < 150; ++mutant) {
+        std::string damaged = sound;
+        for (auto bytes = 1 + random() % 8; bytes > 0; --bytes)
+            damaged[random() % damaged.size()] = static_cast<char>(random());
+        test::write_text(path, damaged);
+        count([&] { locate_hdf5_dataset(path, "/plain"); });
+        count([&] { convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy"); });
+    }
+
+    EXPECT_GT(read, 0);
+    EXPECT_GT(refused, 0);
 }
 
 TEST_F(Files, OfAnHdf5DatasetAreTheSameSetWhereverItLiesAsLongAsItsValuesAre)

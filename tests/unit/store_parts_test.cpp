@@ -3,6 +3,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <stdexcept>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
@@ -63,6 +64,50 @@ TEST(ChildProcess, GivesUpOnAHang)
                   });
               }),
               "x.h5 is damaged (reading it took more than 0.05 s and was given up)");
+}
+
+TEST(ChildProcess, GivesUpOnAStandstillOfOneStep)
+{
+    EXPECT_EQ(error_text([] {
+                  run_in_child("x.h5", std::nullopt, []() -> std::string {
+                      ualarm(50'000, 0);
+                      while (true) pause();
+                  });
+              }),
+              "x.h5 is damaged (reading it came to a standstill and was given up)");
+}
+
+TEST(ChildProcess, RefusesToGiveAHostileFileTheMemoryOfTheNode)
+{
+    EXPECT_EQ(error_text([] {
+                  run_in_child("x.h5", patient, [] {
+                      const std::vector<char> wanted(std::size_t{5} << 30);
+                      return std::to_string(wanted.size());
+                  });
+              }),
+              "x.h5 is damaged (reading it needs more than 4 GiB of memory)");
+}
+
+TEST(ChildProcess, DoesNotListenToAnAnswerWithoutEnd)
+{
+    EXPECT_EQ(error_text([] {
+                  run_in_child("x.h5", patient,
+                               [] { return std::string((std::size_t{64} << 20) + 1, 'z'); });
+              }),
+              "x.h5 is damaged (it describes itself without end)");
+}
+
+TEST(ChildProcess, AFailureOfTheLibraryIsOfTheKindThatTheFileHas)
+{
+    try {
+        run_in_child(
+            "x.h5", patient, []() -> std::string { throw std::length_error("too long"); },
+            Error::Kind::data);
+        FAIL() << "expected an Error";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), Error::Kind::data);
+        EXPECT_STREQ(error.what(), "x.h5 cannot be read (too long)");
+    }
 }
 
 TEST(FolderLock, KeepsASecondJobOutAndNamesTheFirst)

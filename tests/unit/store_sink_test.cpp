@@ -286,7 +286,7 @@ TEST_F(StoreSink, MixedNumericsAreRecordedWhereTheCampaignAllowsThem)
     const StageLayout layout = *read_stage_layout(fixture.file);
     std::array<std::byte, 1> mark{};
     RawFile(fixture.file, RawFile::Access::read).read(layout.mixed_offset, mark);
-    EXPECT_EQ(mark[0], std::byte{1});
+    EXPECT_EQ(mark[0], std::byte{mixed_numerics_mark});
 }
 
 TEST_F(StoreSink, RefusesRowsOfAnotherShape)
@@ -367,7 +367,7 @@ TEST_F(StoreSink, SaysThatAFileHasAnotherFormatVersion)
 
     EXPECT_EQ(error_text([&] { fixture.open(*communicator); }),
               name() +
-                  " was written by format version 9, this build reads version 1\n"
+                  " was written by format version 9, this build reads versions 1 to 2\n"
                   "  Move the file away to start this stage again.");
 }
 

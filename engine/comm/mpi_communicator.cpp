@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <limits>
 #include <string>
@@ -169,6 +170,12 @@ MPI_Op operation_of(Reduction how)
     return MPI_OP_NULL;
 }
 
+/// The file part of Open MPI that is used without asking, OMPIO, opens a semaphore named after the
+/// file for every job of a node. A job that is killed in that moment leaves it taken, and every
+/// later one that opens a file of that name waits for ever. ROMIO, which Open MPI has too, makes
+/// nothing beside the file. Who sets the variable knows better.
+void choose_file_access() { setenv("OMPI_MCA_io", "^ompio", 0); }
+
 /// MPI itself: initialised here unless somebody did before, and then left to them.
 class MpiLibrary {
 public:
@@ -180,6 +187,7 @@ public:
             check(MPI_Query_thread(&provided_), "MPI_Query_thread", "starting");
             return;
         }
+        choose_file_access();
         check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided_), "MPI_Init_thread",
               "starting");
         ours_ = true;

@@ -1,8 +1,12 @@
 #include "engine/run/telemetry.hpp"
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 
 #include <nlohmann/json.hpp>
+
+#include "engine/base/log.hpp"
 
 namespace twinscreen {
 namespace {
@@ -34,17 +38,28 @@ std::filesystem::path without_torn_line(std::filesystem::path path)
 }  // namespace
 
 Telemetry::Telemetry(const std::filesystem::path& folder)
-    : file_(without_torn_line(folder / "telemetry.jsonl"), std::ios::app)
+    : path_(folder / "telemetry.jsonl"), file_(without_torn_line(path_), std::ios::app)
 {
+}
+
+void Telemetry::write(const nlohmann::json& event)
+{
+    file_ << event << std::endl;  // a killed job leaves complete lines
+    if (file_.good() || has_failed_) return;
+    has_failed_ = true;
+    spdlog::warn("{} cannot be written ({}); the run goes on, the rest of it is not recorded there",
+                 path_.string(), std::strerror(errno));
 }
 
 void Telemetry::started(const std::string& stage, int ranks, std::uint64_t shards,
                         std::uint64_t sealed)
 {
-    file_
-        << nlohmann::json{{"event", "started"}, {"stage", stage},   {"time", seconds_since_1970()},
-                          {"ranks", ranks},     {"shards", shards}, {"sealed", sealed}}
-        << std::endl;
+    write({{"event", "started"},
+           {"stage", stage},
+           {"time", seconds_since_1970()},
+           {"ranks", ranks},
+           {"shards", shards},
+           {"sealed", sealed}});
 }
 
 void Telemetry::shard(const std::string& stage, const ShardReport& report)
@@ -52,27 +67,22 @@ void Telemetry::shard(const std::string& stage, const ShardReport& report)
     const char* how = report.verified != 0     ? "verified"
                       : report.recomputed != 0 ? "recomputed"
                                                : "sealed";
-    file_ << nlohmann::json{{"event", how},
-                            {"stage", stage},
-                            {"shard", index_of(report.shard)},
-                            {"rank", report.rank},
-                            {"items", report.items},
-                            {"fill_s", report.fill_s},
-                            {"compute_s", report.compute_s},
-                            {"write_s", report.write_s},
-                            {"wait_fill_s", report.wait_fill_s},
-                            {"wait_write_s", report.wait_write_s},
-                            {"finished_s", report.finished_s}}
-          << std::endl;  // a killed job leaves complete lines
+    write({{"event", how},
+           {"stage", stage},
+           {"shard", index_of(report.shard)},
+           {"rank", report.rank},
+           {"items", report.items},
+           {"fill_s", report.fill_s},
+           {"compute_s", report.compute_s},
+           {"write_s", report.write_s},
+           {"wait_fill_s", report.wait_fill_s},
+           {"wait_write_s", report.wait_write_s},
+           {"finished_s", report.finished_s}});
 }
 
 void Telemetry::ended(const std::string& stage, const std::string& how, double seconds)
 {
-    file_ << nlohmann::json{{"event", how},
-                            {"stage", stage},
-                            {"time", seconds_since_1970()},
-                            {"seconds", seconds}}
-          << std::endl;
+    write({{"event", how}, {"stage", stage}, {"time", seconds_since_1970()}, {"seconds", seconds}});
 }
 
 }  // namespace twinscreen

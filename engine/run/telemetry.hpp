@@ -4,6 +4,8 @@
 #include <fstream>
 #include <string>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "engine/schedule/shard_queue.hpp"
 
 namespace twinscreen {
@@ -18,7 +20,12 @@ public:
     void ended(const std::string& stage, const std::string& how, double seconds);
 
 private:
+    /// Says once that the file cannot be written; nothing else depends on it.
+    void write(const nlohmann::json& event);
+
+    std::filesystem::path path_;
     std::ofstream file_;
+    bool has_failed_ = false;
 };
 
 }  // namespace twinscreen

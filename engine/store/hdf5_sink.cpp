@@ -275,7 +275,10 @@ void Hdf5Sink::checkpoint(std::uint32_t epoch)
 {
     if (state_.complete) return;
     TWINSCREEN_FAILPOINT("checkpoint: joined");
-    together([&] { writer_.drain(); });
+    together([&] {
+        writer_.drain();
+        raw_.require_still_there();
+    });
     TWINSCREEN_FAILPOINT("checkpoint: writers drained");
     together([&] { writer_.run(WriterThread::Job([this] { file_.flush(); })); });
     TWINSCREEN_FAILPOINT("checkpoint: data flushed");
@@ -320,6 +323,7 @@ void Hdf5Sink::write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows)
     record.epoch = epoch_;
     record.shard = plan_.shards();
     record.checksum = combined_checksum(checksums);
+    raw_.require_still_there();
     writer_.run(WriterThread::Job([&] {
         const auto earlier = stored_record(record.shard);
         record.attempt = earlier ? earlier->attempt + 1 : 1;

@@ -74,6 +74,18 @@ std::uint64_t RawFile::size() const
     return static_cast<std::uint64_t>(about.st_size);
 }
 
+void RawFile::require_still_there() const
+{
+    struct stat ours {};
+    struct stat named {};
+    const bool is_there = fstat(descriptor_, &ours) == 0 && stat(path_.c_str(), &named) == 0 &&
+                          ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+    TWINSCREEN_REQUIRE(is_there, store,
+                       "{} was deleted, moved or replaced while the job was running: what was "
+                       "computed since then has no place. Start the same command again",
+                       path_.string());
+}
+
 void RawFile::read(std::uint64_t offset, std::span<std::byte> bytes) const
 {
     while (!bytes.empty()) {

@@ -22,6 +22,8 @@ public:
 
     const std::filesystem::path& path() const noexcept { return path_; }
     std::uint64_t size() const;
+    /// Throws Error(store) where its path no longer leads to this file: what is written is lost.
+    void require_still_there() const;
     /// Fills `bytes` from `offset`; throws Error(store) when the file ends before.
     void read(std::uint64_t offset, std::span<std::byte> bytes) const;
     /// Throws Error(store), with its own sentence for a full disk.

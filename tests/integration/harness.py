@@ -95,6 +95,23 @@ class Failpoint:
         return self.seen.exists()
 
 
+def failing_io(call, file, reason, spared=0, rank=None):
+    """The environment in which calls of a kind ("write", "read", "flush") on files whose path
+    contains `file` fail with `reason` (errno) after the first `spared`; in one rank, or in a plain
+    process."""
+    library = os.environ.get("TWINSCREEN_FAILING_IO", "")
+    if not os.access(library, os.R_OK):
+        skip("TWINSCREEN_FAILING_IO does not name the library that makes calls fail")
+    return {
+        "LD_PRELOAD": library,
+        "FAILING_IO_CALL": call,
+        "FAILING_IO_FILE": file,
+        "FAILING_IO_SPARED": str(spared),
+        "FAILING_IO_REASON": str(reason),
+        "FAILING_IO_RANK": "" if rank is None else str(rank),
+    }
+
+
 def steps_in_source():
     """The names of all failpoints."""
     names = []
@@ -318,6 +335,10 @@ class Job:
             return not self.is_running()
 
         wait_until(ended, "mpirun to end the job", timeout_s, poll_s=0.001)
+
+    def resume_rank(self, rank):
+        """SIGCONT to a rank that a failpoint holds."""
+        os.kill(self.rank_pids()[rank], signal.SIGCONT)
 
     def signal_launcher(self, number):
         """A signal to mpirun itself (or to the plain process)."""

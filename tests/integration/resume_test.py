@@ -1,6 +1,7 @@
 """The same bytes of a campaign that was killed or stopped and continued on other ranks, and no work
 done twice."""
 
+import pathlib
 import signal
 
 import harness
@@ -147,6 +148,20 @@ def a_kill_between_many_checkpoints_loses_nothing(place):
     assert (Ledger(place / "often" / "responses.h5").attempts == 1).all()
 
 
+def a_semaphore_that_a_killed_job_left_taken_holds_up_nobody(place):
+    """Open MPI's OMPIO makes one for every open file, named after the file alone."""
+    semaphore = pathlib.Path("/dev/shm/sem.OMPIO_responses.h5")
+    if not semaphore.parent.is_dir():
+        print("  this system has no /dev/shm: not tried")
+        return
+    semaphore.write_bytes(bytes(32))  # its value is 0
+    try:
+        go_on(place, "semaphore", ranks=2)
+    finally:
+        semaphore.unlink()
+    require_same_as_calm(place, "semaphore")
+
+
 def a_hundred_thousand_stimuli_are_an_ordinary_run(place):
     campaign = place.write("many.toml", """
 seed = 1
@@ -183,6 +198,7 @@ def main():
             a_campaign_may_be_run_in_two_halves,
             a_finished_campaign_stays_as_it_is,
             a_kill_between_many_checkpoints_loses_nothing,
+            a_semaphore_that_a_killed_job_left_taken_holds_up_nobody,
             a_hundred_thousand_stimuli_are_an_ordinary_run,
         )
 

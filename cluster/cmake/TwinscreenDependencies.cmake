@@ -31,8 +31,8 @@ twinscreen_require(tomlplusplus::tomlplusplus libtomlplusplus-dev)
 if(TWINSCREEN_BUILD_FUZZERS)
   # The parser in our own objects, so that libFuzzer and the sanitizers see into it; without its
   # assertions, as in the library that other builds link: bad TOML trips some of them.
-  set_target_properties(tomlplusplus::tomlplusplus PROPERTIES INTERFACE_COMPILE_OPTIONS ""
-    INTERFACE_COMPILE_DEFINITIONS "TOML_ASSERT(condition)=static_cast<void>(0)")
+  set_target_properties(tomlplusplus::tomlplusplus PROPERTIES
+    INTERFACE_COMPILE_OPTIONS "-DTOML_ASSERT(condition)=static_cast<void>(0)")
 endif()
 find_package(MPI QUIET COMPONENTS C)
 twinscreen_require(MPI::MPI_C libopenmpi-dev)

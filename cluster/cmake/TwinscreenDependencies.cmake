@@ -29,10 +29,12 @@ twinscreen_require(nlohmann_json::nlohmann_json nlohmann-json3-dev)
 find_package(tomlplusplus QUIET)
 twinscreen_require(tomlplusplus::tomlplusplus libtomlplusplus-dev)
 if(TWINSCREEN_BUILD_FUZZERS)
-  # The parser in our own objects, so that libFuzzer and the sanitizers see into it; without its
-  # assertions, as in the library that other builds link: bad TOML trips some of them.
-  set_target_properties(tomlplusplus::tomlplusplus PROPERTIES INTERFACE_COMPILE_OPTIONS ""
-    INTERFACE_COMPILE_DEFINITIONS "TOML_ASSERT(condition)=static_cast<void>(0)")
+  # The parser in our own objects, so that libFuzzer and the sanitizers see into it. Two things of
+  # toml++ 3.3 are left out: assertions, which bad TOML trips and the library that other builds link
+  # does not have; and the report of a place that letters like "ä" reach although the code says
+  # that nothing does (section_test looks at what the linked library makes of them).
+  set_target_properties(tomlplusplus::tomlplusplus PROPERTIES INTERFACE_COMPILE_OPTIONS
+    "-DTOML_ASSERT(condition)=static_cast<void>(0);-fno-sanitize=unreachable")
 endif()
 find_package(MPI QUIET COMPONENTS C)
 twinscreen_require(MPI::MPI_C libopenmpi-dev)

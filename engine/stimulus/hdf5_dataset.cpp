@@ -278,6 +278,8 @@ void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& d
     const ReadFile readable(file);
     const std::filesystem::path unfinished = npy.string() + ".part";
     try {
+        // Made anew: a link that somebody put there would be followed.
+        std::filesystem::remove(unfinished);
         const auto copy = [&] {
             alarm(standstill_s);
             const OpenDataset open(file.string(), dataset);

@@ -475,6 +475,16 @@ TEST(ConfigSyntax, RefusesBytesThatAreNoText)
     EXPECT_EQ(syntax_mistake("x = \x1B[31m").find('\x1B'), std::string::npos);
 }
 
+TEST(ConfigSyntax, TakesLettersOfAllLanguagesInTextsOnly)
+{
+    auto document = parsed("x = \"\"\"\\\n  \xC3\xA4\xD2\x8E x\"\"\" # \xC3\xA4\n");
+
+    EXPECT_EQ(document.root().require<std::string>("x"), "\xC3\xA4\xD2\x8E x");
+    EXPECT_THAT(syntax_mistake("\xC3\xA4 = 1"), StartsWith("c.toml:1:1: error: "));
+    EXPECT_THAT(syntax_mistake("x\xD2\x8E = 1"), StartsWith("c.toml:1:2: error: "));
+    EXPECT_THAT(syntax_mistake("x = 1 \xC3\xA4"), StartsWith("c.toml:1:7: error: "));
+}
+
 TEST(ConfigSyntax, RefusesHugeFiles)
 {
     std::string text = "# ";

@@ -388,7 +388,10 @@ TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
     write_hdf5(path);
 
     const auto plain_set = source("hdf5 = \"a.h5:/plain\"");
+    test::write_text(folder_ / "somebodys", "important");
+    fs::create_symlink("somebodys", folder_ / "b.npy.part");
     convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy");
+    EXPECT_EQ(test::read_text(folder_ / "somebodys"), "important");
     const auto converted = source("npy = \"b.npy\"");
 
     EXPECT_EQ(first_value(*plain_set, 3), 18);

@@ -16,7 +16,7 @@ namespace twinscreen {
 /// `limit`, that wants more than 4 GiB of memory beyond what it shares, or that answers with more
 /// than 64 MiB is ended and gives an Error of the kind `damage` that says so, starting with
 /// `subject` ("results/responses.h5"). Work without a limit may set itself one for each step with
-/// alarm(). Independent; `work` must not use MPI or wait for other threads.
+/// setitimer(ITIMER_REAL). Independent; `work` must not use MPI or wait for other threads.
 std::string run_in_child(const std::string& subject, std::optional<std::chrono::milliseconds> limit,
                          const std::function<std::string()>& work,
                          Error::Kind damage = Error::Kind::store);

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
-#include <unistd.h>
+#include <sys/time.h>
 #include <utility>
 
 #include <hdf5.h>
@@ -16,9 +16,6 @@
 
 namespace twinscreen {
 namespace {
-
-/// Longest time to examine a file, or to copy one slice of it.
-constexpr unsigned standstill_s = 30;
 
 /// Closes any kind of HDF5 identifier.
 class Handle {
@@ -113,11 +110,12 @@ struct OpenDataset {
     ArrayHeader header;
     bool is_plain = false;  ///< contiguous, not packed: `header.offset` counts
 
-    OpenDataset(const std::string& path, const std::string& name)
-        : where(path + ":" + name),
-          file(open_file(path), path),
-          dataset(open_dataset(file, path, name),
-                  fmt::format("{} has no dataset '{}' that can be opened", path, name))
+    OpenDataset(const ReadFile& readable, const std::string& name)
+        : where(readable.path().string() + ":" + name),
+          file(open_file(readable), where),
+          dataset(open_dataset(file, readable.path().string(), name),
+                  fmt::format("{} has no dataset '{}' that can be opened", readable.path().string(),
+                              name))
     {
         const Handle creation(H5Dget_create_plist(dataset), where + " has no properties");
         require_own_values(creation, where);
@@ -137,21 +135,22 @@ struct OpenDataset {
     }
 
 private:
-    static hid_t open_file(const std::string& path)
+    static hid_t open_file(const ReadFile& readable)
     {
         keep_to_one_file();
-        const hid_t id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+        const hid_t id = H5Fopen(readable.same_file().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
         TWINSCREEN_REQUIRE(
             id >= 0, data,
-            "{} cannot be opened as an HDF5 file. Check it with h5ls, or copy it again", path);
+            "{} cannot be opened as an HDF5 file. Check it with h5ls, or copy it again",
+            readable.path().string());
         return id;
     }
 };
 
 /// offset, type, rank, extents: one number each.
-std::string describe_in_child(const std::string& path, const std::string& name)
+std::string describe_in_child(const ReadFile& readable, const std::string& name)
 {
-    const OpenDataset open(path, name);
+    const OpenDataset open(readable, name);
     if (!open.is_plain)
         throw Error(
             Error::Kind::data,
@@ -213,7 +212,16 @@ void require_room(const OpenDataset& open, const std::filesystem::path& npy)
                        npy.string(), room.available);
 }
 
-void copy_slices(const OpenDataset& open, std::ofstream& out)
+/// Ends this process unless it is called again in time.
+void end_standstill_after(std::chrono::milliseconds limit)
+{
+    itimerval timer{};
+    timer.it_value.tv_sec = limit.count() / 1000;
+    timer.it_value.tv_usec = limit.count() % 1000 * 1000;
+    setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+void copy_slices(const OpenDataset& open, std::ofstream& out, std::chrono::milliseconds limit)
 {
     constexpr std::uint64_t slice_bytes = std::uint64_t{16} << 20U;
     const std::vector<std::uint64_t>& shape = open.header.shape;
@@ -226,7 +234,7 @@ void copy_slices(const OpenDataset& open, std::ofstream& out)
     std::vector<hsize_t> count(shape.begin(), shape.end());
     std::vector<hsize_t> start(shape.size(), 0);
     for (std::uint64_t row = 0; row < shape[0]; row += step) {
-        alarm(standstill_s);
+        end_standstill_after(limit);
         start[0] = row;
         count[0] = std::min(step, shape[0] - row);
         H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), nullptr, count.data(),
@@ -255,12 +263,12 @@ bool split_hdf5_path(const std::string& text, std::string& file, std::string& da
     return false;
 }
 
-ArrayHeader locate_hdf5_dataset(const std::filesystem::path& file, const std::string& dataset)
+ArrayHeader locate_hdf5_dataset(const ReadFile& file, const std::string& dataset,
+                                std::chrono::milliseconds limit)
 {
-    const ReadFile readable(file);
     std::istringstream answer(run_in_child(
-        fmt::format("{}:{}", file.string(), dataset), std::chrono::seconds(standstill_s),
-        [&] { return describe_in_child(file.string(), dataset); }, Error::Kind::data));
+        fmt::format("{}:{}", file.path().string(), dataset), limit,
+        [&] { return describe_in_child(file, dataset); }, Error::Kind::data));
     ArrayHeader header;
     int type = 0;
     std::size_t rank = 0;
@@ -268,12 +276,12 @@ ArrayHeader locate_hdf5_dataset(const std::filesystem::path& file, const std::st
     header.type = static_cast<ElementType>(type);
     header.shape.resize(rank);
     for (std::uint64_t& extent : header.shape) answer >> extent;
-    require_complete(readable, header);
+    require_complete(file, header);
     return header;
 }
 
 void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& dataset,
-                         const std::filesystem::path& npy)
+                         const std::filesystem::path& npy, std::chrono::milliseconds limit)
 {
     const ReadFile readable(file);
     const std::filesystem::path unfinished = npy.string() + ".part";
@@ -281,8 +289,8 @@ void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& d
         // Made anew: a link that somebody put there would be followed.
         std::filesystem::remove(unfinished);
         const auto copy = [&] {
-            alarm(standstill_s);
-            const OpenDataset open(file.string(), dataset);
+            end_standstill_after(limit);
+            const OpenDataset open(readable, dataset);
             require_builtin_filters(open);
             // The library itself fills up what a file is too short for.
             if (open.is_plain) require_complete(readable, open.header);
@@ -291,7 +299,7 @@ void convert_hdf5_to_npy(const std::filesystem::path& file, const std::string& d
             TWINSCREEN_REQUIRE(out.good(), data, "cannot write {} ({})", unfinished.string(),
                                std::strerror(errno));
             out << npy_header_text(open.header.type, open.header.shape);
-            copy_slices(open, out);
+            copy_slices(open, out, limit);
             out.close();
             TWINSCREEN_REQUIRE(!out.fail(), data, "cannot write {} ({})", unfinished.string(),
                                std::strerror(errno));

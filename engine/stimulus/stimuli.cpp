@@ -67,8 +67,9 @@ Source open_npy(const fs::path& path, const ArrayOptions& options)
 
 Source open_hdf5(const fs::path& path, const std::string& dataset, const ArrayOptions& options)
 {
-    ArrayHeader header = locate_hdf5_dataset(path, dataset);
-    return make_array_source(ReadFile(path), std::move(header), path.string() + ":" + dataset,
+    ReadFile file(path);
+    ArrayHeader header = locate_hdf5_dataset(file, dataset);
+    return make_array_source(std::move(file), std::move(header), path.string() + ":" + dataset,
                              options);
 }
 

@@ -1,5 +1,5 @@
 """Writes the seeds of tests/fuzz/corpus, a few small files of each kind, and tests/fuzz/workplace, the
-folder that campaigns of the harness name. Run it with the test Python (numpy, Pillow).
+folder that campaigns of the harness name. Run it with the test Python (numpy, h5py, Pillow).
 
 The results are committed; this script says where they came from. Inputs that a fuzzer found lie beside
 the seeds, under the name of the fault.
@@ -13,6 +13,7 @@ import sys
 import zipfile
 import zlib
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -188,6 +189,34 @@ def csv_seeds():
     write("csv/tabs", "id\tarea\r\n1\tV1\r\n")
 
 
+def hdf5_file(libver=None, **options):
+    """The smallest that h5py makes: /pixels, and /packed with `options`."""
+    stream = io.BytesIO()
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    with h5py.File(stream, "w", libver=libver) as file:
+        file["pixels"] = pixels
+        file.create_dataset("packed", data=pixels, **options)
+    return stream.getvalue()
+
+
+def hdf5_seeds():
+    write("hdf5/gzip", hdf5_file(compression="gzip", shuffle=True, fletcher32=True))
+    write("hdf5/growing", hdf5_file(maxshape=(None, 3, 4)))
+    write("hdf5/latest", hdf5_file(libver="latest", chunks=(1, 3, 4)))
+
+
+def changes(version, *places):
+    """Input of store_fuzz: the store of a format version, with bytes written at some places."""
+    return bytes([version % 2]) + b"".join(struct.pack("<HB", *place) for place in places)
+
+
+def store_seeds():
+    for version in (1, 2):
+        write(f"store/sound_{version}", changes(version))
+        write(f"store/opened_{version}", changes(version, (11, 1)))
+        write(f"store/description_{version}", changes(version, (7000, 3), (9000, 255)))
+
+
 def make_workplace():
     import tiny_bundle
 
@@ -211,5 +240,7 @@ if __name__ == "__main__":
     jpeg_seeds()
     zip_seeds()
     csv_seeds()
+    hdf5_seeds()
+    store_seeds()
     campaign_seeds()
     make_workplace()

@@ -36,7 +36,7 @@ labels = ["" if item == 1 else f"stimulus é {item}" for item in range(ITEMS)]
 def check_with_h5py(path):
     with h5py.File(path) as store:
         assert store.attrs["format"] == "twinscreen stage"
-        assert store.attrs["version"] == 1
+        assert store.attrs["version"] == 2
         assert store.attrs["campaign"] == "[screen]\nseed = 7\n"
         assert store.attrs["identity.seed"] == "7"
         found = {}

@@ -541,8 +541,10 @@ TEST_F(Files, OfAnHdf5FileWithRandomDamageAreReadOrRefusedButNeverCrashNorHang)
         for (auto bytes = 1 + random() % 8; bytes > 0; --bytes)
             damaged[random() % damaged.size()] = static_cast<char>(random());
         test::write_text(path, damaged);
-        count([&] { locate_hdf5_dataset(path, "/plain"); });
-        count([&] { convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy"); });
+        count([&] { locate_hdf5_dataset(ReadFile(path), "/plain", std::chrono::seconds(2)); });
+        count([&] {
+            convert_hdf5_to_npy(path, "/chunked", folder_ / "b.npy", std::chrono::seconds(2));
+        });
     }
 
     EXPECT_GT(read, 0);

@@ -46,6 +46,8 @@ public:
     /// A sentence about a server that has been silent for too long.
     std::optional<std::string> silence(Clock::time_point now);
 
+    /// The server said so, whether or not the main thread has taken its Finish.
+    bool interrupted() const noexcept { return finish_ && finish_->interrupted; }
     bool said_goodbye() const noexcept { return said_goodbye_; }
     /// After the goodbye: the server's verdict.
     bool complete() const noexcept { return complete_; }

@@ -49,6 +49,7 @@ function(twinscreen_add_test name)
     add_test(NAME ${name} COMMAND ${name})
     twinscreen_set_test_properties(${name})
   endif()
+  twinscreen_add_to_labels(${name})
 endfunction()
 
 # twinscreen_add_script_test(name SCRIPT file [ARGS ...] [LABELS ...] [TIMEOUT seconds])
@@ -66,7 +67,18 @@ function(twinscreen_add_script_test name)
     ${ARG_ARGS})
   twinscreen_set_test_properties(${name})
   set_tests_properties(${name} PROPERTIES PROCESSORS ${ARG_PROCESSORS} SKIP_RETURN_CODE 77)
+  twinscreen_add_to_labels(twinscreen)
 endfunction()
+
+# For each label, tests_<label> builds what its tests need.
+macro(twinscreen_add_to_labels target)
+  foreach(label IN LISTS ARG_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${target})
+  endforeach()
+endmacro()
 
 macro(twinscreen_set_test_properties test)
   set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"

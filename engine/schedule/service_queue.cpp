@@ -186,6 +186,8 @@ private:
         {
             const std::lock_guard lock(mutex_);
             client_.on_message(message);
+            // A main thread in the middle of a long shard looks at the flag, not at the queue.
+            if (stop_ != nullptr && client_.interrupted()) *stop_ = true;
         }
         changed_.notify_all();
     }
@@ -217,7 +219,7 @@ private:
         return true;
     }
 
-    const std::atomic<bool>* stop_;
+    std::atomic<bool>* stop_;
     std::unique_ptr<Mailbox> mailbox_;
     Plan plan_;
     std::optional<Absorber> absorber_;

@@ -60,7 +60,7 @@ void ShardClient::on_message(std::span<const std::byte> message)
         else if (!finish_)
             hand_.push_back(instruction);
     }
-    if (finish_ && finish_->interrupted) hand_.clear();
+    if (interrupted()) hand_.clear();
     if (note.farewell) {
         farewell_ = true;
         complete_ = note.complete;

@@ -36,6 +36,8 @@ public:
     /// A letter that is due. `stop`: a signal told this rank to stop.
     std::optional<std::vector<std::byte>> outgoing(bool stop, Clock::time_point now);
 
+    /// The server said so, whether or not the main thread has taken its Finish.
+    bool interrupted() const noexcept { return finish_ && finish_->interrupted; }
     bool said_goodbye() const noexcept { return said_goodbye_; }
     /// After the goodbye: the server's verdict.
     bool complete() const noexcept { return complete_; }

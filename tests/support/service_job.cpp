@@ -346,9 +346,8 @@ void ServiceJob::note_given(const Instruction& instruction)
 void ServiceJob::hand_over(Rank& rank, std::span<const std::byte> note)
 {
     rank.client.on_message(note);
-    for (const Instruction& instruction : decode_server_note(note, *plan_).instructions)
-        if (const auto* finish = std::get_if<Finish>(&instruction))
-            rank.interrupted = finish->interrupted;
+    // ServiceQueue sets the flag that a signal would have set.
+    rank.signalled = rank.signalled || rank.client.interrupted();
 }
 
 bool ServiceJob::announce_checkpoint()
@@ -383,8 +382,9 @@ bool ServiceJob::take_instruction(Rank& rank)
     const auto instruction = rank.client.take();
     if (!instruction) return false;
     if (std::holds_alternative<JoinCheckpoint>(*instruction)) ++rank.joined;
-    promise(!rank.interrupted || instruction->index() >= Instruction(JoinCheckpoint{}).index(),
-            "a rank began another shard after it was interrupted");
+    promise(
+        !rank.client.interrupted() || instruction->index() >= Instruction(JoinCheckpoint{}).index(),
+        "a rank began another shard after it was interrupted");
     rank.mine.push_back(*instruction);
     return true;
 }
@@ -512,8 +512,7 @@ std::uint64_t ServiceJob::fingerprint() const
         numbers.add(rank.last_epoch);
         numbers.add(static_cast<std::uint64_t>(rank.joined));
         numbers.add(static_cast<std::uint64_t>(rank.pauses));
-        numbers.add((rank.signalled ? 1U : 0U) + (rank.waits ? 2U : 0U) +
-                    (rank.interrupted ? 4U : 0U));
+        numbers.add((rank.signalled ? 1U : 0U) + (rank.waits ? 2U : 0U));
     }
     numbers.add(static_cast<std::uint64_t>(checkpoints_));
     numbers.add(static_cast<std::uint64_t>(signals_));

@@ -101,8 +101,7 @@ private:
         int joined = 0;  // checkpoints taken
         int pauses = 0;
         bool signalled = false;
-        bool waits = false;        // for the next instruction
-        bool interrupted = false;  // it was told so
+        bool waits = false;  // for the next instruction
     };
 
     Rank& at(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }

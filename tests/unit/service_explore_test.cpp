@@ -141,7 +141,6 @@ const std::vector<JobBounds> small_jobs{
     {.ranks = 2, .shards = 1, .signals = 2},
     {.ranks = 2, .shards = 1, .pauses = 1},
     {.ranks = 2, .shards = 2, .suspects = 2},
-    {.ranks = 2, .shards = 2, .signals = 1},
     {.ranks = 2, .shards = 3, .suspects = 1},
     {.ranks = 3, .shards = 1},
 };
@@ -150,6 +149,7 @@ const std::vector<JobBounds> small_jobs{
 const std::vector<JobBounds> larger_jobs{
     {.ranks = 1, .shards = 6, .suspects = 2, .checkpoints = 3, .signals = 1},
     {.ranks = 1, .shards = 18, .checkpoints = 1},
+    {.ranks = 2, .shards = 2, .signals = 1},
     {.ranks = 2, .shards = 1, .checkpoints = 1, .signals = 1},
     {.ranks = 2, .shards = 1, .checkpoints = 2},
     {.ranks = 2, .shards = 2, .suspects = 1, .checkpoints = 1},

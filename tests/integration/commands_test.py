@@ -124,6 +124,17 @@ def a_limit_makes_a_smoke_run(place):
     np.testing.assert_array_equal(few, responses(place / "whole" / "responses.h5")[:10])
 
 
+def an_output_folder_may_have_any_name(place):
+    """MPI reads what stands before a colon as a kind of file system."""
+    campaign = place.write("names.toml", CAMPAIGN)
+    run("run", campaign, "--out", place / "plain")
+    for name in ("12:30", "ufs:a", "a b", "Zürich, 3 × 4", "-o", "'\""):
+        for ranks in (0, 2):
+            out = place / f"named{ranks}" / name
+            run("run", campaign, "--out", out, ranks=ranks)
+            assert content_hash(out) == content_hash(place / "plain"), name
+
+
 def set_overrides_any_key_and_is_recorded(place):
     settings = ("stimuli.0.gratings.contrast=[0.5]", 'screen.measures=["units"]',
                 'twins.0.units="orientation == 0"')
@@ -246,6 +257,7 @@ def main():
             plan_shows_what_sharing_and_folding_save,
             verify_and_list_answer_programs,
             a_limit_makes_a_smoke_run,
+            an_output_folder_may_have_any_name,
             set_overrides_any_key_and_is_recorded,
             encode_takes_a_folder_a_zip_an_array_and_one_image,
             a_packed_array_is_converted_and_screened,

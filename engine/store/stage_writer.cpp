@@ -42,10 +42,9 @@ StageWriter::StageWriter(const std::filesystem::path& file, const std::vector<Co
       is_shared_(native != nullptr)
 {
     hdf5_prepare();
-    file_ = hdf5_own(
-        H5Fopen(name_for(file, native).c_str(), read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR,
-                access_for(native).id()),
-        H5Fclose, "H5Fopen", [&] { return fmt::format("open {}", file.string()); });
+    file_ = hdf5_own(H5Fopen(name_for(file, native).c_str(),
+                             read_only ? H5F_ACC_RDONLY : H5F_ACC_RDWR, access_for(native).id()),
+                     H5Fclose, "H5Fopen", [&] { return fmt::format("open {}", file.string()); });
     for (const ColumnSpec& column : columns)
         columns_.push_back(open_dataset(dataset_path(column.domain, column.name)));
     ledger_ = open_dataset("/ledger/shards");

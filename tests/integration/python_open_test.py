@@ -155,7 +155,7 @@ bootstrap = 50
 def provenance_is_in_the_attributes(place):
     with h5py.File(place / "all" / "responses.h5") as store:
         root = store.attrs
-        assert root["format"] == "twinscreen stage" and root["version"] == 1
+        assert root["format"] == "twinscreen stage" and root["version"] == 2
         assert root["campaign_text"] == (place / "screen.toml").read_text()
         assert root["campaign_overrides"] == "run.shard_items=64\n"
         assert root["seed"] == "7"

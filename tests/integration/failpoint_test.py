@@ -202,13 +202,16 @@ def prepare_torn_store(place):
 
 
 def can_follow(first, second):
-    """A file is created once, and a complete stage is only read."""
-    order = list(STEPS)
-    is_created = order.index(first) >= order.index("create: file renamed")
-    is_complete = order.index(first) >= order.index("summary: recorded")
+    """A file is created once, shards are sealed once, and a complete stage is only read."""
+
+    def is_past(step):
+        return list(STEPS).index(first) >= list(STEPS).index(step)
+
     if second.startswith("create"):
-        return not is_created
-    return not is_complete or second.startswith("close: file")
+        return not is_past("create: file renamed")
+    if second.startswith(("data", "seal")):
+        return not is_past("queue: drained")
+    return not is_past("summary: recorded") or second.startswith("close: file")
 
 
 def every_step_is_listed():

@@ -107,9 +107,9 @@ AT_ONCE = 3                       # cases side by side: most of their time is wa
 NO_GRACE = {"OMPI_MCA_odls_base_sigkill_timeout": "0"}
 
 
-def kill_at(place, store, step, ranks, victim, reached_by=ALL):
-    """One run in which `victim` is killed while it, or rank 0 for it, is at the step. False if
-    nobody came there."""
+def kill_at(place, store, step, ranks, victim, reached_by=ALL, root_goes_on=True):
+    """One run in which `victim` is killed while it, or rank 0 for it, is at the step; rank 0 then
+    goes on until mpirun ends it, or goes no further. False if nobody came there."""
     is_witness = reached_by == ROOT and victim != 0
     failpoint = Failpoint(place, step, 0 if is_witness else victim, do="hold" if is_witness else "kill")
     with start("run", place.campaign, "--out", store, ranks=ranks, env=NO_GRACE,
@@ -119,7 +119,8 @@ def kill_at(place, store, step, ranks, victim, reached_by=ALL):
         began = time.monotonic()
         if is_witness and job.is_running():
             os.kill(pids[victim], signal.SIGKILL)
-            os.kill(pids[0], signal.SIGCONT)
+            if root_goes_on:
+                job.resume_rank(0)
         result = job.wait(60)
         seconds = time.monotonic() - began
     if not failpoint.was_reached():
@@ -156,7 +157,9 @@ def kill_and_recover(place, steps, ranks, victim, reached_by, begins_torn):
         store = place / f"hurt{next(place.numbers)}"
         if begins_torn:
             shutil.copytree(place.half, store)
-        if all(kill_at(place, store, step, ranks, victim, reached_by[step]) for step in steps):
+        is_single = len(steps) == 1  # the second step of a pair must be left to do
+        if all(kill_at(place, store, step, ranks, victim, reached_by[step], is_single)
+               for step in steps):
             require_recovers(place, store, OTHER_RANKS[ranks], place.torn if begins_torn else ())
             return
         shutil.rmtree(store)

@@ -5,8 +5,8 @@ ends with the bytes of an undisturbed run."""
 import shutil
 
 import harness
-from harness import STORE_CODE, Workplace, content_hash, refused, run, start, verify
-from resume_test import events, shards_of
+from harness import (STORE_CODE, Ledger, Workplace, content_hash, refused, run, runs_of, shards_of,
+                     start, verify)
 
 h5py = harness.h5py_or_skip()
 import numpy as np
@@ -47,8 +47,7 @@ class Store:
             self.marks = store["sealed"].id.get_offset()
             self.ledger = store["ledger/shards"].id.get_offset()
             self.epoch = store["ledger/sealed_epoch"].id.get_offset()
-            states = store["ledger/shards"][:-1, :4].copy().view("<u4").ravel()
-        self.sealed = [int(shard) for shard in np.flatnonzero(states)]
+        self.sealed = sorted(Ledger(self.file).sealed_shards())
 
     def overwrite(self, offset, data):
         with self.file.open("r+b") as file:
@@ -69,7 +68,7 @@ def finish(place, store):
     this last run."""
     run("run", place.campaign, "--out", store.folder, ranks=2)
     assert content_hash(store.folder) == place.calm_hash
-    return events(store.folder)[-1]
+    return runs_of(store.folder)[-1]
 
 
 def torn_results_are_found_and_computed_again(place):

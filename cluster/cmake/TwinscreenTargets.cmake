@@ -105,6 +105,9 @@ macro(twinscreen_add_to_labels)
 endmacro()
 
 macro(twinscreen_set_test_properties test)
+  if(CMAKE_CXX_FLAGS MATCHES -fsanitize) # everything takes many times as long
+    math(EXPR ARG_TIMEOUT "10 * ${ARG_TIMEOUT}")
+  endif()
   set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     ENVIRONMENT "${TWINSCREEN_TEST_ENVIRONMENT}")

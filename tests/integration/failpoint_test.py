@@ -102,9 +102,7 @@ DELICATE = [
     "close: file closed",
 ]
 OTHER_RANKS = {0: 3, 3: 4, 4: 0}  # 0: a plain process, without mpirun
-AT_ONCE = 3                       # cases side by side: most of their time is waiting
-# mpirun waits for a second before it kills the other ranks; signals_test.py leaves it that second.
-NO_GRACE = {"OMPI_MCA_odls_base_sigkill_timeout": "0"}
+AT_ONCE = 4                       # cases side by side: mpirun takes two seconds to end a hurt job
 
 
 def kill_at(place, store, step, ranks, victim, reached_by=ALL, root_goes_on=True):
@@ -112,8 +110,7 @@ def kill_at(place, store, step, ranks, victim, reached_by=ALL, root_goes_on=True
     goes on until mpirun ends it, or goes no further. False if nobody came there."""
     is_witness = reached_by == ROOT and victim != 0
     failpoint = Failpoint(place, step, 0 if is_witness else victim, do="hold" if is_witness else "kill")
-    with start("run", place.campaign, "--out", store, ranks=ranks, env=NO_GRACE,
-               failpoint=failpoint) as job:
+    with start("run", place.campaign, "--out", store, ranks=ranks, failpoint=failpoint) as job:
         pids = job.rank_pids()
         harness.wait_until(lambda: failpoint.was_reached() or not job.is_running(), step)
         began = time.monotonic()

@@ -127,12 +127,12 @@ def a_limit_makes_a_smoke_run(place):
 def an_output_folder_may_have_any_name(place):
     """MPI reads what stands before a colon as a kind of file system."""
     campaign = place.write("names.toml", CAMPAIGN)
-    run("run", campaign, "--out", place / "plain")
+    run("run", campaign, "--out", place / "ordinary")
     for name in ("12:30", "ufs:a", "a b", "Zürich, 3 × 4", "-o", "'\""):
         for ranks in (0, 2):
             out = place / f"named{ranks}" / name
             run("run", campaign, "--out", out, ranks=ranks)
-            assert content_hash(out) == content_hash(place / "plain"), name
+            assert content_hash(out) == content_hash(place / "ordinary"), name
 
 
 def set_overrides_any_key_and_is_recorded(place):

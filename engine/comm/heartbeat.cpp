@@ -20,7 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr int exit_silence = 6;
 /// Letters within the tolerated silence, and looks at the mailbox between two letters.
 constexpr int beats_per_silence = 10;
 constexpr int looks_per_beat = 10;
@@ -32,11 +31,12 @@ constexpr std::byte says_goodbye{2};
 /// MPI_Abort needs the network that may be the cause; then leaving alone has to do.
 [[noreturn]] void end_job(Communicator& communicator, const std::string& sentence)
 {
+    const int exit_code = Error(Error::Kind::communication, sentence).exit_code();
     std::fprintf(stderr, "error: %s\n", sentence.c_str());
     std::fflush(stderr);
-    std::thread([&communicator] { communicator.abort(exit_silence); }).detach();
+    std::thread([&communicator, exit_code] { communicator.abort(exit_code); }).detach();
     std::this_thread::sleep_for(std::chrono::seconds(2));
-    _exit(exit_silence);
+    _exit(exit_code);
 }
 
 }  // namespace

@@ -409,6 +409,21 @@ def start(*arguments, ranks=0, cwd=None, env=None, wrapper=(), failpoint=None):
     return Job(command, ranks, cwd, {**ENVIRONMENT, **os.environ, **env})
 
 
+def run_with_own_mounts(script, *arguments):
+    """Runs a shell script that mounts disks which nobody else sees, and exits with 99 where it cannot.
+    Its Result; None, said aloud, where nobody may mount."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        print("  only root can mount a disk: not tried")
+        return None
+    command = ["unshare", "-m", "sh", "-c", script, "sh", *arguments]
+    with Job(command, 0, None, {**ENVIRONMENT, **os.environ}) as job:
+        result = job.wait()
+    if result.code != 99:
+        return result
+    print("  this machine lets nobody mount a disk: not tried")
+    return None
+
+
 def run(*arguments, ranks=0, expect=0, cwd=None, env=None, timeout_s=120.0):
     """Runs to the end and checks the exit code (None: any); returns the Result."""
     with start(*arguments, ranks=ranks, cwd=cwd, env=env) as job:
@@ -437,11 +452,16 @@ def shards_reported(store):
     return sum(line.endswith(b"\n") and "shard" in json.loads(line) for line in lines)
 
 
+def events_of(store):
+    """The telemetry of a store whose job has ended, or writes no line just now."""
+    lines = (pathlib.Path(store) / "telemetry.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def runs_of(store):
-    """The finished telemetry lines, one list for each start of the job."""
+    """The telemetry, one list for each start of the job."""
     runs = []
-    for line in (pathlib.Path(store) / "telemetry.jsonl").read_text().splitlines():
-        event = json.loads(line)
+    for event in events_of(store):
         if event["event"] == "started":
             runs.append([])
         runs[-1].append(event)

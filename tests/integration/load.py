@@ -4,7 +4,6 @@ With --small each takes seconds, which is what ctest runs; tests/load.sh --help 
 import argparse
 import collections
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -14,7 +13,7 @@ import struct
 import time
 import zlib
 
-from harness import RESUMABLE, Workplace, content_hash, run, start
+from harness import RESUMABLE, Workplace, content_hash, events_of, run, shards_reported, start
 
 MIB = 1 << 20
 SHARD_ITEMS = 64  # the smallest there is: what the networks take at once
@@ -59,11 +58,6 @@ count = 64_000_000
 def trivial(shards):
     """A campaign of so many shards that cost next to nothing."""
     return TRIVIAL_TWIN + NOISE.format(count=shards * SHARD_ITEMS) + AREA_MEANS
-
-
-def events(store):
-    """The lines of the store's telemetry."""
-    return [json.loads(line) for line in open(store / "telemetry.jsonl", encoding="utf-8")]
 
 
 def peak_bytes(job):
@@ -115,7 +109,7 @@ def many_ranks(small):
         )
         took = time.monotonic() - began
         assert content_hash(place / "many") == content_hash(place / "one")
-        lines = events(place / "many")
+        lines = events_of(place / "many")
     done = [line for line in lines if "shard" in line]
     times = collections.Counter(line["shard"] for line in done)
     assert len(times) == shards and max(times.values()) == 1, "a shard was not sealed exactly once"
@@ -240,7 +234,7 @@ def soak(small, minutes=30.0):
             for name in ("start", "middle", "end"):
                 seen.append(rank_sizes(job))
                 text = ", ".join(f"{size / MIB:.1f} MiB and {files} files" for size, files in seen[-1])
-                print(f"  {name}: {text}; {len(events(store)):,} lines of telemetry", flush=True)
+                print(f"  {name}: {text}; {shards_reported(store):,} shards", flush=True)
                 if name != "end":
                     time.sleep(30.0 * minutes)
             job.signal_ranks(signal.SIGUSR1)

@@ -20,7 +20,7 @@ Installs what is missing, builds everything in build/NAME (default: release) and
   cluster/test.sh --preset tsan -L threads           data races, in the unit tests with threads
 
 Every further argument goes to ctest. Tests that cannot run here (no GPU, no real data) are skipped;
-the last lines say how many and why.
+the last lines say how many and why, and how the failed ones ended.
 HELP
 }
 
@@ -60,6 +60,6 @@ status=0
 ctest --test-dir "$twinscreen_root/build/$preset" --output-on-failure --no-tests=error \
     --parallel "$(nproc)" --output-junit "$report" "$@" < /dev/null || status=$?
 if [[ -f $report ]]; then
-    "$python" "$twinscreen_root/cluster/setup/skipped_tests.py" "$report"
+    "$python" "$twinscreen_root/cluster/setup/test_report.py" "$report"
 fi
 exit "$status"

@@ -7,6 +7,7 @@
 #include "engine/run/campaign.hpp"
 #include "engine/run/runner.hpp"
 #include "engine/schedule/stop_signal.hpp"
+#include "engine/store/sink.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -63,6 +64,7 @@ int run_on(Communicator& communicator, const CampaignOptions& options)
 
 int run_command(const CampaignOptions& options)
 {
+    prepare_stores();
     const auto communicator =
         started_by_mpi_launcher() ? make_mpi_communicator() : make_local_communicator();
     start_log(communicator->rank());

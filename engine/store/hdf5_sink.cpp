@@ -348,6 +348,8 @@ void Hdf5Sink::close()
 
 }  // namespace
 
+void prepare_stores() noexcept { hdf5_prepare(); }
+
 std::unique_ptr<ResultSink> open_hdf5_sink(const StoreOptions& options, const Plan& plan,
                                            std::vector<ColumnSpec> columns,
                                            const StageTables& tables, Communicator& communicator)

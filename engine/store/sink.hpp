@@ -112,6 +112,10 @@ public:
     virtual void close() = 0;
 };
 
+/// Before MPI is initialised, in every rank. HDF5 that starts later would hang its own clean-up on
+/// MPI_Finalize, and that crashes after a failed write.
+void prepare_stores() noexcept;
+
 /// Collective; creates or resumes. Rank 0 creates the file under a temporary name, flushes,
 /// closes and renames it; all ranks then open it. Refuses a file whose identity differs and names
 /// the differing parts.

@@ -1,6 +1,6 @@
-"""Prints how many tests of a ctest JUnit report were skipped, and why each one was.
+"""Says which tests of a ctest JUnit report were skipped and why, and how the failed ones ended.
 
-usage: skipped_tests.py JUNIT.xml
+usage: test_report.py JUNIT.xml
 
 A whole test counts as skipped when ctest says so (exit code 77); single GoogleTest cases that were
 skipped inside a test that ran are listed too.
@@ -9,6 +9,8 @@ skipped inside a test that ran are listed too.
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+
+LINES_OF_A_FAILURE = 40
 
 
 def reasons(output: str) -> list[str]:
@@ -25,9 +27,8 @@ def reasons(output: str) -> list[str]:
     return list(dict.fromkeys(reason for reason in found if reason))
 
 
-def main() -> None:
+def report_skipped(tests: list) -> None:
     whole, parts, lines = 0, 0, []
-    tests = ElementTree.parse(sys.argv[1]).getroot().findall("testcase")
     for test in tests:
         output = test.findtext("system-out") or ""
         cases = len(re.findall(r"^\[  SKIPPED \] \S+ \(", output, re.MULTILINE))
@@ -41,6 +42,22 @@ def main() -> None:
         lines.append(f"  {test.get('name')}{extent}: {why}")
     print(f"skipped: {whole} of {len(tests)} tests, and {parts} single cases in others")
     print("\n".join(lines), end="\n" if lines else "")
+
+
+def report_failed(tests: list) -> None:
+    """Side by side tests mix their output; this is where a reader of a long log looks first."""
+    for test in tests:
+        if test.find("failure") is None:
+            continue
+        end = (test.findtext("system-out") or "").splitlines()[-LINES_OF_A_FAILURE:]
+        print(f"failed: {test.get('name')}, whose output ends with")
+        print("\n".join(f"  {line}" for line in end))
+
+
+def main() -> None:
+    tests = ElementTree.parse(sys.argv[1]).getroot().findall("testcase")
+    report_skipped(tests)
+    report_failed(tests)
 
 
 if __name__ == "__main__":

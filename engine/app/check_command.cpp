@@ -2,6 +2,7 @@
 
 #include "engine/app/commands.hpp"
 #include "engine/run/campaign.hpp"
+#include "engine/twin/bundle.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -13,8 +14,21 @@ std::vector<std::string> all_overrides(const CampaignOptions& options)
     return overrides;
 }
 
+namespace {
+
+int check_folder(const std::filesystem::path& folder)
+{
+    const std::vector<std::string> found = check_bundle(folder);
+    std::cout << folder.string() << ": no mistakes\n";
+    for (const std::string& sentence : found) std::cout << "  " << sentence << "\n";
+    return 0;
+}
+
+}  // namespace
+
 int check_command(const CampaignOptions& options)
 {
+    if (std::filesystem::is_directory(options.file)) return check_folder(options.file);
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
     const CampaignInputs inputs = campaign.inputs();

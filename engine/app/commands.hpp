@@ -32,7 +32,7 @@ int plan_command(const CampaignOptions& options, int ranks, bool json);
 int run_command(const CampaignOptions& options);
 int encode_command(const EncodeOptions& options);
 int verify_command(const std::filesystem::path& folder, bool json, bool reopen);
-int list_command(const std::filesystem::path& bundle, bool json);
+int list_command(const std::filesystem::path& bundle, bool taps, bool json);
 int convert_command(const std::string& array, const std::filesystem::path& out);
 
 /// --limit as an override, so that it is checked and recorded like any other.

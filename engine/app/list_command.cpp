@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iostream>
 #include <map>
 
@@ -62,6 +63,7 @@ int list_build(bool json)
                                     {"experiments", json_of(experiments())},
                                     {"twin_families", json_of(families())},
                                     {"stimuli", json_of(stimuli())},
+                                    {"graph_operators", graph_operators()},
                                     {"numerics", numerics},
                                     {"cuda", false}}
                          .dump(2)
@@ -83,6 +85,42 @@ std::map<std::pair<std::string, std::string>, std::size_t> areas_of(const Twin& 
     for (std::size_t unit = 0; unit < twin.units.rows(); ++unit)
         ++areas[{twin.units.text("subject", unit), twin.units.text("area", unit)}];
     return areas;
+}
+
+/// The backbones of a twin, each once, in order.
+std::vector<const Backbone*> backbones_of(const Twin& twin)
+{
+    std::vector<const Backbone*> found;
+    for (const TwinPart& part : twin.parts)
+        if (std::find(found.begin(), found.end(), part.backbone.get()) == found.end())
+            found.push_back(part.backbone.get());
+    return found;
+}
+
+nlohmann::json taps_of(const Twin& twin)
+{
+    nlohmann::json taps = nlohmann::json::array();
+    const auto backbones = backbones_of(twin);
+    for (std::size_t i = 0; i < backbones.size(); ++i)
+        for (const TapSpec& tap : backbones[i]->taps())
+            taps.push_back(
+                {{"backbone", i},
+                 {"name", tap.name},
+                 {"shape", std::vector<std::int64_t>(tap.row.extent.begin(),
+                                                     tap.row.extent.begin() + tap.row.rank)}});
+    return taps;
+}
+
+int list_taps(const std::filesystem::path& bundle, bool json)
+{
+    const nlohmann::json taps = taps_of(load_bundle(bundle));
+    if (json) {
+        std::cout << taps.dump(2) << "\n";
+        return 0;
+    }
+    for (const auto& tap : taps)
+        std::cout << fmt::format("{:40} {}\n", tap["name"].get<std::string>(), tap["shape"].dump());
+    return 0;
 }
 
 int list_twin(const std::filesystem::path& bundle, bool json)
@@ -123,8 +161,11 @@ int list_twin(const std::filesystem::path& bundle, bool json)
 
 }  // namespace
 
-int list_command(const std::filesystem::path& bundle, bool json)
+int list_command(const std::filesystem::path& bundle, bool taps, bool json)
 {
+    if (taps && bundle.empty())
+        throw Error(Error::Kind::config, "--taps needs the folder of a bundle");
+    if (taps) return list_taps(bundle, json);
     return bundle.empty() ? list_build(json) : list_twin(bundle, json);
 }
 

@@ -72,9 +72,9 @@ private:
         return sub;
     }
 
-    void add_campaign_options(CLI::App* sub)
+    void add_campaign_options(CLI::App* sub, const std::string& file = "the campaign file (TOML)")
     {
-        sub->add_option("FILE", campaign_.file, "the campaign file (TOML)")->required();
+        sub->add_option("FILE", campaign_.file, file)->required();
         sub->add_option("--set", campaign_.overrides,
                         "override a key: --set screen.top_k=20 --set stimuli.0.count=100")
             ->allow_extra_args(false);
@@ -96,10 +96,11 @@ private:
 
     void add_check()
     {
-        CLI::App* sub =
-            command("check", "say everything that is wrong with a campaign; run nothing",
-                    "Example:  twinscreen check screen.toml --set screen.top_k=0");
-        add_campaign_options(sub);
+        CLI::App* sub = command(
+            "check", "say everything that is wrong with a campaign or a bundle",
+            "Examples:  twinscreen check screen.toml --set screen.top_k=0\n"
+            "           twinscreen check bundles/my_network     computes its samples again");
+        add_campaign_options(sub, "the campaign file (TOML), or the folder of a bundle");
         sub->callback([this] { action_ = [this] { return check_command(campaign_); }; });
     }
 
@@ -171,10 +172,12 @@ private:
     {
         CLI::App* sub = command(
             "list", "experiments, twin families, kinds of stimuli and this build; or one twin",
-            "Examples:  twinscreen list\n           twinscreen list bundles/mouse_cnn");
+            "Examples:  twinscreen list\n           twinscreen list bundles/mouse_cnn\n"
+            "           twinscreen list bundles/my_network --taps");
         sub->add_option("BUNDLE", bundle_, "show this twin's subjects, areas and units");
+        sub->add_flag("--taps", taps_, "what can be tapped in this twin's networks, with shapes");
         sub->add_flag("--json", flag_, "for programs");
-        sub->callback([this] { action_ = [this] { return list_command(bundle_, flag_); }; });
+        sub->callback([this] { action_ = [this] { return list_command(bundle_, taps_, flag_); }; });
     }
 
     void add_convert()
@@ -227,6 +230,7 @@ private:
     int ranks_ = 2;
     bool flag_ = false;
     bool reopen_ = false;
+    bool taps_ = false;
 };
 
 }  // namespace

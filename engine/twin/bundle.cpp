@@ -9,6 +9,7 @@
 #include "engine/config/csv.hpp"
 #include "engine/config/limits.hpp"
 #include "engine/twin/families.hpp"
+#include "engine/twin/graph/limits.hpp"
 #include "engine/twin/load_bundle.hpp"
 #include "engine/twin/model_format.hpp"
 
@@ -181,22 +182,32 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
     bundle.spec.stimulus_facts = std::move(facts).facts();
 }
 
-std::vector<NetworkEntry> read_networks(ConfigSection& root)
+/// What the family's networks tap: a map, or whatever a node of a graph computes.
+Rule<std::vector<std::int64_t>> tap_shape_rule(bool is_graph)
+{
+    const std::size_t least = is_graph ? 1 : 3;
+    const std::size_t most = is_graph ? 5 : 3;
+    const std::int64_t largest = is_graph ? std::numeric_limits<std::int32_t>::max() : 65536;
+    return {
+        [=](const std::vector<std::int64_t>& extents) {
+            for (const std::int64_t extent : extents)
+                if (extent < 1 || extent > largest) return false;
+            return extents.size() >= least && extents.size() <= most;
+        },
+        is_graph ? "1 to 5 extents of at least 1" : "[height, width, channels], each in 1..65536"};
+}
+
+std::vector<NetworkEntry> read_networks(ConfigSection& root, bool is_graph)
 {
     std::vector<NetworkEntry> networks;
     for (ConfigSection& section : root.children("networks")) {
         NetworkEntry network;
         network.prefix = section.get_or<std::string>("prefix", "");
         network.tap = section.require<std::string>("tap");
-        const auto shape = section.require<std::vector<std::int64_t>>(
-            "tap_shape", "",
-            {[](const std::vector<std::int64_t>& extents) {
-                 for (const std::int64_t extent : extents)
-                     if (extent < 1 || extent > 65536) return false;
-                 return extents.size() == 3;
-             },
-             "[height, width, channels], each in 1..65536"});
-        if (shape.size() == 3) network.tap_row = Shape{shape[0], shape[1], shape[2]};
+        const auto shape =
+            section.require<std::vector<std::int64_t>>("tap_shape", "", tap_shape_rule(is_graph));
+        network.tap_row.rank = static_cast<int>(shape.size());
+        std::copy(shape.begin(), shape.end(), network.tap_row.extent.begin());
         network.readout = section.require<std::string>("readout");
         network.units = section.require<std::int64_t>(
             "units", "", in_range<std::int64_t>(1, std::numeric_limits<std::int32_t>::max()));
@@ -247,6 +258,8 @@ Table read_units(const ReadFile& opened, const BundleDescription& bundle)
 struct BundleFiles {
     std::string weights;
     std::string units;
+    std::string graph;    ///< of the family "graph" only
+    std::string samples;  ///< likewise
 };
 
 /// Everything of twin.toml; throws one Error that lists all its mistakes.
@@ -260,13 +273,19 @@ BundleFiles read_description(const std::string& text, const fs::path& folder,
                                 fmt::format("{}; convert the bundle again", bundle_format)});
     bundle.spec.name = root.require<std::string>("name");
     bundle.spec.family =
-        root.require<std::string>("family", "", one_of_rule({"v4_compact", "sensorium"}));
+        root.require<std::string>("family", "", one_of_rule({"v4_compact", "sensorium", "graph"}));
     bundle.spec.response_unit = root.require<std::string>("response_unit");
     bundle.spec.licence = root.require<std::string>("licence");
     bundle.spec.citation = root.require<std::string>("citation");
-    const BundleFiles files{member_name(root, "weights"), member_name(root, "units")};
-    bundle.batch_norm_epsilon = root.require<double>("batch_norm_epsilon", "", above(0.0));
-    bundle.hidden_elu = root.get_or("hidden_elu", false);
+    BundleFiles files{member_name(root, "weights"), member_name(root, "units"), {}, {}};
+    const bool is_graph = bundle.spec.family == "graph";
+    if (is_graph) {
+        files.graph = member_name(root, "graph");
+        files.samples = member_name(root, "samples");
+    } else {
+        bundle.batch_norm_epsilon = root.require<double>("batch_norm_epsilon", "", above(0.0));
+        bundle.hidden_elu = root.get_or("hidden_elu", false);
+    }
     for (ConfigSection& section : root.children("covariates")) {
         bundle.covariates.push_back(
             {section.require<std::string>("name"),
@@ -274,16 +293,18 @@ BundleFiles read_description(const std::string& text, const fs::path& folder,
              section.get_or<std::string>("unit", "")});
         section.reject_unknown_keys();
     }
-    bundle.networks = read_networks(root);
+    bundle.networks = read_networks(root, is_graph);
     read_stimulus(root.child("stimulus"), degrees_per_pixel, bundle);
     root.reject_unknown_keys();
     document.throw_if_invalid();
     return files;
 }
 
-std::vector<TwinPart> parts_of(const BundleDescription& bundle, const WeightReader& weights,
+std::vector<TwinPart> parts_of(const BundleDescription& bundle, const SafetensorsFile& tensors,
                                Precision precision)
 {
+    if (bundle.spec.family == "graph") return graph_parts(bundle, tensors, precision);
+    const WeightReader weights(bundle.spec.name, tensors);
     return bundle.spec.family == "v4_compact" ? v4_compact_parts(bundle, weights, precision)
                                               : sensorium_parts(bundle, weights, precision);
 }
@@ -305,25 +326,32 @@ void add_unit_facts(const Table& units, Digest& digest)
 
 }  // namespace
 
-Twin load_bundle(const fs::path& folder, Precision precision,
-                 std::optional<double> degrees_per_pixel)
+LoadedBundle open_bundle(const fs::path& folder, Precision precision,
+                         std::optional<double> degrees_per_pixel)
 {
     BundleDescription bundle;
     try {
         const std::string description = description_text(folder);
         const BundleFiles files = read_description(description, folder, degrees_per_pixel, bundle);
+        if (!files.graph.empty()) {
+            bundle.graph_file = (folder / files.graph).string();
+            bundle.graph_text = read_text(member(folder, files.graph), largest_graph);
+        }
         const SafetensorsFile weights(member(folder, files.weights));
         bundle.units = read_units(member(folder, files.units), bundle);
-        Twin twin;
-        twin.parts = parts_of(bundle, WeightReader(bundle.spec.name, weights), precision);
+        LoadedBundle loaded;
+        Twin& twin = loaded.twin;
+        twin.parts = parts_of(bundle, weights, precision);
         twin.spec = std::move(bundle.spec);
         twin.units = std::move(bundle.units);
         Digest digest;
         digest.add(description);
+        if (!bundle.graph_text.empty()) digest.add(bundle.graph_text);
         add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();
-        return twin;
+        if (!files.samples.empty()) loaded.samples = folder / files.samples;
+        return loaded;
     } catch (Error& error) {
         error.add_context(fmt::format("while loading the bundle {}", folder.string()));
         throw;
@@ -332,7 +360,7 @@ Twin load_bundle(const fs::path& folder, Precision precision,
 
 Twin load_bundle(const fs::path& folder, Precision precision)
 {
-    return load_bundle(folder, precision, std::nullopt);
+    return open_bundle(folder, precision, std::nullopt).twin;
 }
 
 }  // namespace twinscreen

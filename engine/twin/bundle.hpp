@@ -13,6 +13,11 @@ namespace twinscreen {
 /// Backbones that were already loaded with the same digest in this process are shared.
 Twin load_bundle(const std::filesystem::path& folder, Precision precision = Precision::f32);
 
+/// Loads a bundle and computes its samples again, where it has some. Returns what was found, a
+/// sentence each. Throws Error(data) that lists every output that differs by more than 1e-4 of its
+/// largest value.
+std::vector<std::string> check_bundle(const std::filesystem::path& folder);
+
 /// A twin from one `[[twins]]` table: `bundle = FOLDER`, or `family = "gabor_energy"` with its
 /// parameters; common keys: name, units (a filter over the unit table), subjects, areas.
 /// `covariates` are read elsewhere. Mistakes are complained of in the section; then the result has
@@ -24,6 +29,9 @@ struct TwinFamily {
     std::string summary;
 };
 const std::vector<TwinFamily>& twin_families();
+
+/// What the nodes of a graph may compute: ATen's names, sorted.
+std::vector<std::string> graph_operators();
 
 /// Compute threads of the tensor library of this process. Results may depend on it.
 void set_compute_threads(int threads);

@@ -15,8 +15,8 @@ namespace twinscreen {
 struct NetworkEntry {
     std::string prefix;   ///< of its tensor names: "neuron0."
     std::string tap;      ///< "core"
-    Shape tap_row;        ///< [height, width, channels]
-    std::string readout;  ///< "dense", "mixing_pool", "gaussian"
+    Shape tap_row;        ///< [height, width, channels]; of a graph, whatever the node computes
+    std::string readout;  ///< "dense", "mixing_pool", "gaussian", "identity"
     std::int64_t units = 0;
 };
 
@@ -29,6 +29,8 @@ struct BundleDescription {
     Table units;
     double batch_norm_epsilon = 0.0;
     bool hidden_elu = false;  ///< sensorium: ELU after the batch norms of the core
+    std::string graph_file;   ///< graph: for messages
+    std::string graph_text;
 };
 
 /// Parts in the order of the networks. Throws Error(data) for tensors that do not fit.
@@ -36,6 +38,8 @@ std::vector<TwinPart> v4_compact_parts(const BundleDescription& bundle, const We
                                        Precision precision);
 std::vector<TwinPart> sensorium_parts(const BundleDescription& bundle, const WeightReader& weights,
                                       Precision precision);
+std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const SafetensorsFile& tensors,
+                                  Precision precision);
 /// The analytic twin; mistakes are complained of in the section, then the result has no parts.
 Twin gabor_energy_twin(ConfigSection& section, Precision precision);
 

@@ -7,9 +7,14 @@
 
 namespace twinscreen {
 
+struct LoadedBundle {
+    Twin twin;
+    std::filesystem::path samples;  ///< inputs and outputs to compare with; empty: none
+};
+
 /// load_bundle with a campaign's value for what a bundle leaves unknown; refuses to override a
 /// value that the bundle states.
-Twin load_bundle(const std::filesystem::path& folder, Precision precision,
-                 std::optional<double> degrees_per_pixel);
+LoadedBundle open_bundle(const std::filesystem::path& folder, Precision precision,
+                         std::optional<double> degrees_per_pixel);
 
 }  // namespace twinscreen

@@ -102,7 +102,7 @@ Twin twin_of(ConfigSection& section, Precision precision)
         const std::optional<fs::path> folder = bundle_folder(section);
         if (!folder || section.has_mistakes()) return {};
         try {
-            return load_bundle(*folder, precision, degrees_per_pixel);
+            return open_bundle(*folder, precision, degrees_per_pixel).twin;
         } catch (const Error& error) {
             if (error.kind() != Error::Kind::config) throw;
             section.complain("bundle", error.what());
@@ -145,6 +145,7 @@ const std::vector<TwinFamily>& twin_families()
         {"gabor_energy",
          "analytic V1 population: Gabor quadrature pairs, divisive normalisation; no files"},
         {"v4_compact", "compact networks of macaque V4 neurons (bundle)"},
+        {"graph", "any feed-forward network, as a list of operators (bundle)"},
         {"sensorium", "SENSORIUM 2022 networks of mouse V1, with or without behaviour (bundle)"},
     };
     return families;

@@ -5,15 +5,13 @@
 #include <cstring>
 #include <limits>
 #include <optional>
-#include <set>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "engine/base/error.hpp"
 #include "engine/base/memory.hpp"
 #include "engine/twin/limits.hpp"
 #include "engine/twin/model_format.hpp"
+#include "engine/twin/strict_json.hpp"
 
 namespace twinscreen {
 
@@ -32,37 +30,6 @@ std::optional<ElementType> element_type_named(const std::string& name)
     };
     const auto found = known.find(name);
     return found == known.end() ? std::nullopt : std::optional<ElementType>(found->second);
-}
-
-/// The JSON header; a key that occurs twice at one level is an error, which a plain parse hides.
-/// Depth and number of tensors are counted while it is read, before they take memory.
-Json parse_header(const std::string& file, const char* first, const char* last)
-{
-    std::vector<std::set<std::string>> keys;
-    std::string twice;
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-        TWINSCREEN_REQUIRE(depth <= static_cast<int>(deepest_tensor_header), data,
-                           "{}: the header is nested more than {} deep", file,
-                           deepest_tensor_header);
-        if (event == Json::parse_event_t::object_start) keys.emplace_back();
-        if (event == Json::parse_event_t::object_end && !keys.empty()) keys.pop_back();
-        if (event == Json::parse_event_t::key && !keys.empty() &&
-            !keys.back().insert(value.get<std::string>()).second)
-            twice = value.get<std::string>();
-        TWINSCREEN_REQUIRE(keys.empty() || keys.front().size() <= most_tensors, data,
-                           "{}: the header names more than {} tensors", file, most_tensors);
-        return true;
-    };
-    Json header;
-    try {
-        header = Json::parse(first, last, watch);
-    } catch (const Json::exception& problem) {
-        throw Error(Error::Kind::data,
-                    fmt::format("{}: the header is not JSON ({})", file, problem.what()));
-    }
-    TWINSCREEN_REQUIRE(twice.empty(), data, "{}: the header names '{}' twice", file, twice);
-    TWINSCREEN_REQUIRE(header.is_object(), data, "{}: the header is not a JSON object", file);
-    return header;
 }
 
 /// A list of at most `most` integers that are not negative.
@@ -179,9 +146,10 @@ SafetensorsFile::SafetensorsFile(const ReadFile& file) : path_(file.path())
     TWINSCREEN_REQUIRE(header_bytes <= bytes.size() - 8, data,
                        "{}: claims a header of {} bytes, the file holds {} (truncated?)", name,
                        header_bytes, bytes.size() - 8);
-    const char* text = reinterpret_cast<const char*>(bytes.data() + 8);
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data() + 8), header_bytes);
     data_ = bytes.subspan(8 + header_bytes);
-    const Json header = parse_header(name, text, text + header_bytes);
+    const Json header = parse_strict_json(name + ": the header", text,
+                                          {deepest_tensor_header, most_tensors, "tensors"});
     for (const auto& [key, entry] : header.items()) {
         if (key == "__metadata__") {
             TWINSCREEN_REQUIRE(entry.is_object(), data, "{}: __metadata__ is not a JSON object",

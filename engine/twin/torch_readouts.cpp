@@ -1,7 +1,10 @@
 #include "engine/twin/torch_readouts.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <numeric>
+#include <set>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -17,6 +20,25 @@ namespace {
 std::size_t size_of(std::int64_t extent) { return static_cast<std::size_t>(extent); }
 
 const std::vector<TapId> first_tap = {TapId{0}};
+
+/// The measure as a combination of the units that it needs.
+std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
+                                     Precision precision)
+{
+    std::map<UnitId, std::size_t> position;  // of the units that the measure needs
+    for (const auto& output : measure.outputs)
+        for (const auto& [unit, weight] : output) position.emplace(unit, 0);
+    std::vector<UnitId> needed;
+    for (auto& [unit, at] : position) {
+        at = needed.size();
+        needed.push_back(unit);
+    }
+    std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
+    for (std::size_t output = 0; output < measure.outputs.size(); ++output)
+        for (const auto& [unit, weight] : measure.outputs[output])
+            rows[output * needed.size() + position.at(unit)] += weight;
+    return combined_readout(readout.select(needed), std::move(rows), precision);
+}
 
 /// Weights of a linear measure of a linear map: row o is the sum of weight * row of unit.
 std::vector<double> folded_rows(const LinearMeasure& measure, const std::vector<double>& rows,
@@ -43,11 +65,12 @@ std::vector<double> chosen_rows(std::span<const UnitId> units, const std::vector
 class DenseReadout final : public Readout {
 public:
     DenseReadout(std::vector<double> weights, std::vector<double> bias, Shape tap_row,
-                 Precision precision)
+                 Precision precision, TapId tap)
         : rows_(std::move(weights)),
           bias_(std::move(bias)),
           tap_row_(tap_row),
           precision_(precision),
+          tap_{tap},
           matrix_(tensor_of(rows_, {outputs(), tap_row.count()}, precision)),
           offset_(tensor_of(bias_, {outputs()}, precision))
     {
@@ -57,17 +80,18 @@ public:
     {
         return static_cast<std::int64_t>(bias_.size());
     }
-    std::span<const TapId> taps() const noexcept override { return first_tap; }
+    std::span<const TapId> taps() const noexcept override { return tap_; }
     std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
     {
         return std::make_unique<DenseReadout>(chosen_rows(units, rows_, size_of(tap_row_.count())),
-                                              chosen_rows(units, bias_, 1), tap_row_, precision_);
+                                              chosen_rows(units, bias_, 1), tap_row_, precision_,
+                                              tap_[0]);
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
         return std::make_unique<DenseReadout>(
             folded_rows(measure, rows_, size_of(tap_row_.count())), folded_rows(measure, bias_, 1),
-            tap_row_, precision_);
+            tap_row_, precision_, tap_[0]);
     }
     double macs_per_row() const noexcept override { return static_cast<double>(rows_.size()); }
     std::size_t memory_bytes() const noexcept override
@@ -84,8 +108,9 @@ public:
                                        Executor&) override
     {
         const c10::NoGradGuard no_graph;
-        const std::int64_t rows = trace.tap(first_tap[0]).shape.extent[0];
+        const std::int64_t rows = trace.tap(tap_[0]).shape.extent[0];
         std::vector<TapGradient> result(1);
+        result[0].tap = tap_[0];
         result[0].values = OwnedBatch(element_type_of(precision_), tap_row_.with_rows(rows));
         at::Tensor out = tensor_view(result[0].values.view()).view({rows, tap_row_.count()});
         at::mm_out(out, tensor_view(cotangents), matrix_);
@@ -95,7 +120,7 @@ public:
 private:
     at::Tensor tap_matrix(const Trace& trace) const
     {
-        const at::Tensor tap = tensor_view(trace.tap(first_tap[0]));
+        const at::Tensor tap = tensor_view(trace.tap(tap_[0]));
         return tap.view({tap.size(0), tap_row_.count()});
     }
 
@@ -103,6 +128,7 @@ private:
     std::vector<double> bias_;
     Shape tap_row_;
     Precision precision_;
+    std::array<TapId, 1> tap_;
     at::Tensor matrix_;
     at::Tensor offset_;
 };
@@ -171,6 +197,66 @@ private:
     at::Tensor matrix_;
 };
 
+/// Values of the tap as they are.
+class IdentityReadout final : public Readout {
+public:
+    IdentityReadout(std::vector<std::int64_t> values, Shape tap_row, Precision precision, TapId tap)
+        : values_(std::move(values)),
+          tap_row_(tap_row),
+          precision_(precision),
+          tap_{tap},
+          index_(at::tensor(values_, at::kLong))
+    {
+    }
+
+    std::int64_t outputs() const noexcept override
+    {
+        return static_cast<std::int64_t>(values_.size());
+    }
+    std::span<const TapId> taps() const noexcept override { return tap_; }
+    std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
+    {
+        std::vector<std::int64_t> chosen;
+        for (const UnitId unit : units) chosen.push_back(values_.at(index_of(unit)));
+        return std::make_unique<IdentityReadout>(std::move(chosen), tap_row_, precision_, tap_[0]);
+    }
+    std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
+    {
+        return combination(*this, measure, precision_);
+    }
+    double macs_per_row() const noexcept override { return 0.0; }
+    std::size_t memory_bytes() const noexcept override
+    {
+        return values_.size() * 2 * sizeof(std::int64_t);
+    }
+    void apply(const Trace& trace, Batch responses, Executor&) override
+    {
+        const c10::NoGradGuard no_graph;
+        const at::Tensor tap = tensor_view(trace.tap(tap_[0]));
+        at::Tensor out = tensor_view(responses);
+        at::index_select_out(out, tap.view({tap.size(0), tap_row_.count()}), 1, index_);
+    }
+    std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
+                                       Executor&) override
+    {
+        const c10::NoGradGuard no_graph;
+        const std::int64_t rows = trace.tap(tap_[0]).shape.extent[0];
+        std::vector<TapGradient> result(1);
+        result[0].tap = tap_[0];
+        result[0].values = OwnedBatch(element_type_of(precision_), tap_row_.with_rows(rows));
+        at::Tensor out = tensor_view(result[0].values.view()).view({rows, tap_row_.count()});
+        out.zero_().index_add_(1, index_, tensor_view(cotangents));
+        return result;
+    }
+
+private:
+    std::vector<std::int64_t> values_;  // positions in the tap's row
+    Shape tap_row_;
+    Precision precision_;
+    std::array<TapId, 1> tap_;
+    at::Tensor index_;
+};
+
 class MixingPoolReadout final : public Readout {
 public:
     MixingPoolReadout(MixingPool weights, Shape tap_row, Precision precision)
@@ -202,24 +288,15 @@ public:
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
-        std::map<UnitId, std::uint32_t> position;  // of the units that the measure needs
+        std::set<UnitId> needed;
         for (const auto& output : measure.outputs)
-            for (const auto& [unit, weight] : output) position.emplace(unit, 0);
+            for (const auto& [unit, weight] : output) needed.insert(unit);
         // A dense output reads every value of the map with a weight of its own, 4 bytes per
         // multiply-accumulate; mixing reuses its weights for all pixels and runs at the speed of
         // the arithmetic.
         constexpr std::size_t dense_penalty = 4;
-        if (dense_penalty * measure.outputs.size() <= position.size()) return dense(measure);
-        std::vector<UnitId> needed;
-        for (auto& [unit, at] : position) {
-            at = static_cast<std::uint32_t>(needed.size());
-            needed.push_back(unit);
-        }
-        std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
-        for (std::size_t output = 0; output < measure.outputs.size(); ++output)
-            for (const auto& [unit, weight] : measure.outputs[output])
-                rows[output * needed.size() + position.at(unit)] += weight;
-        return combined_readout(select(needed), std::move(rows), precision_);
+        if (dense_penalty * measure.outputs.size() <= needed.size()) return dense(measure);
+        return combination(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -281,7 +358,7 @@ private:
                 }
             }
         return std::make_unique<DenseReadout>(std::move(rows), std::move(bias), tap_row_,
-                                              precision_);
+                                              precision_, first_tap[0]);
     }
 
     /// Mixes and pools strip by strip, so that mixed maps stay in the cache.
@@ -344,9 +421,30 @@ private:
 
 std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
                                        const std::vector<double>& bias, const Shape& tap_row,
-                                       Precision precision)
+                                       Precision precision, TapId tap)
 {
-    return std::make_unique<DenseReadout>(weights, bias, tap_row, precision);
+    return std::make_unique<DenseReadout>(weights, bias, tap_row, precision, tap);
+}
+
+std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
+                                            Precision precision, TapId tap)
+{
+    const Weights kernel =
+        weights.read(entry.prefix + "readout.kernel", {entry.tap_row.count(), entry.units});
+    const std::size_t width = size_of(entry.tap_row.count());
+    const std::size_t units = size_of(entry.units);
+    std::vector<double> rows(kernel.values.size());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        rows[i % units * width + i / units] = kernel.values[i];
+    return dense_readout(rows, weights.read(entry.prefix + "readout.bias", {entry.units}).values,
+                         entry.tap_row, precision, tap);
+}
+
+std::unique_ptr<Readout> identity_readout(const Shape& tap_row, Precision precision, TapId tap)
+{
+    std::vector<std::int64_t> all(size_of(tap_row.count()));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    return std::make_unique<IdentityReadout>(std::move(all), tap_row, precision, tap);
 }
 
 std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,

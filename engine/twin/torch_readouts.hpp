@@ -3,17 +3,25 @@
 #include <memory>
 #include <vector>
 
+#include "engine/twin/families.hpp"
 #include "engine/twin/readout.hpp"
 #include "engine/twin/twin.hpp"
 
 namespace twinscreen {
 
-/// Dense linear map of tap 0.
+/// Dense linear map of a tap.
 ///
 /// weights  [outputs, values of the tap row];  bias  [outputs]
 std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
                                        const std::vector<double>& bias, const Shape& tap_row,
-                                       Precision precision);
+                                       Precision precision, TapId tap = TapId{0});
+/// The same from the tensors <prefix>readout.kernel [values of the tap row, units] and
+/// <prefix>readout.bias [units].
+std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
+                                            Precision precision, TapId tap = TapId{0});
+
+/// The values of a tap's row, in row-major order.
+std::unique_ptr<Readout> identity_readout(const Shape& tap_row, Precision precision, TapId tap);
 
 /// Output n = bias[n] + sum over pixels p of pool[p][n] * (mixing_bias[n] + map[p] . mixing[:, n]).
 struct MixingPool {

@@ -146,17 +146,7 @@ std::unique_ptr<Readout> read_readout(const NetworkEntry& entry, const WeightRea
 {
     const std::int64_t units = entry.units;
     const std::int64_t channels = entry.tap_row.extent[2];
-    if (entry.readout == "dense") {
-        const Weights kernel =
-            weights.read(entry.prefix + "readout.kernel", {entry.tap_row.count(), units});
-        std::vector<double> rows(kernel.values.size());
-        const auto width = static_cast<std::size_t>(entry.tap_row.count());
-        for (std::size_t i = 0; i < kernel.values.size(); ++i)
-            rows[i % static_cast<std::size_t>(units) * width +
-                 i / static_cast<std::size_t>(units)] = kernel.values[i];
-        return dense_readout(rows, weights.read(entry.prefix + "readout.bias", {units}).values,
-                             entry.tap_row, precision);
-    }
+    if (entry.readout == "dense") return read_dense_readout(entry, weights, precision);
     TWINSCREEN_REQUIRE(entry.readout == "mixing_pool", data,
                        "bundle '{}': a v4_compact network has readout '{}', expected 'dense' or "
                        "'mixing_pool'",

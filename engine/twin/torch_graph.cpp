@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <map>
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "engine/twin/backbone_cache.hpp"
+#include "engine/twin/families.hpp"
+#include "engine/twin/graph/program.hpp"
+#include "engine/twin/stored_trace.hpp"
+#include "engine/twin/torch_readouts.hpp"
+#include "engine/twin/torch_tools.hpp"
+
+namespace twinscreen {
+
+namespace {
+
+constexpr std::int64_t graph_batch = 8;
+
+Shape shape_of(const std::vector<std::int64_t>& extents)
+{
+    Shape shape;
+    shape.rank = static_cast<int>(extents.size());
+    std::copy(extents.begin(), extents.end(), shape.extent.begin());
+    return shape;
+}
+
+class GraphBackbone final : public Backbone {
+public:
+    GraphBackbone(std::unique_ptr<GraphProgram> program, InputTransform transform,
+                  std::string digest, const std::vector<std::size_t>& usual)
+        : program_(std::move(program)),
+          transform_(std::move(transform)),
+          digest_(std::move(digest)),
+          usual_(program_->plan(usual))
+    {
+        for (const GraphProgram::Value& value : program_->values())
+            taps_.push_back({value.name, shape_of(value.row)});
+    }
+
+    const std::string& digest() const noexcept override { return digest_; }
+    const InputTransform& input() const noexcept override { return transform_; }
+    std::span<const Axis> covariates() const noexcept override { return {}; }
+    std::span<const TapSpec> taps() const noexcept override { return taps_; }
+    std::int64_t compute_batch() const noexcept override { return graph_batch; }
+    std::size_t memory_bytes() const noexcept override
+    {
+        return static_cast<std::size_t>(program_->constant_bytes() + usual_.peak_bytes);
+    }
+    double macs_per_row() const noexcept override { return usual_.macs_per_row; }
+
+    std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
+    {
+        std::vector<std::size_t> wanted;
+        for (const TapId tap : request.wanted) wanted.push_back(index_of(tap));
+        const c10::AutoGradMode with_graph(request.keep_for_gradient);
+        at::Tensor images = tensor_view(request.stimuli);
+        if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
+        std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
+        std::vector<OwnedBatch> taps(taps_.size());
+        for (std::size_t i = 0; i < wanted.size(); ++i) taps[wanted[i]] = batch_of(values[i]);
+        if (!request.keep_for_gradient) return std::make_unique<StoredTrace>(std::move(taps));
+        return std::make_unique<StoredTrace>(
+            std::move(taps), [images, wanted, values = std::move(values)](
+                                 std::span<const TapGradient> cotangents, Executor&) {
+                return gradient(images, wanted, values, cotangents);
+            });
+    }
+
+private:
+    static OwnedBatch gradient(const at::Tensor& images, const std::vector<std::size_t>& wanted,
+                               const std::vector<at::Tensor>& values,
+                               std::span<const TapGradient> cotangents)
+    {
+        std::vector<at::Tensor> of;
+        std::vector<at::Tensor> given;
+        for (const TapGradient& cotangent : cotangents) {
+            const auto found = std::find(wanted.begin(), wanted.end(), index_of(cotangent.tap));
+            TWINSCREEN_REQUIRE(found != wanted.end(), internal,
+                               "a gradient at tap {}, which this pass did not compute",
+                               index_of(cotangent.tap));
+            const at::Tensor& value = values[static_cast<std::size_t>(found - wanted.begin())];
+            if (!value.requires_grad()) continue;  // does not depend on the image
+            of.push_back(value);
+            given.push_back(tensor_view(cotangent.values.view()).view(value.sizes()));
+        }
+        if (of.empty()) return batch_of(at::zeros_like(images));
+        const at::Tensor result = torch::autograd::grad(of, {images}, given, /*retain_graph=*/true,
+                                                        /*create_graph=*/false,
+                                                        /*allow_unused=*/true)[0];
+        return batch_of(result.defined() ? result : at::zeros_like(images));
+    }
+
+    const GraphProgram::Plan& plan_for(const std::vector<std::size_t>& wanted)
+    {
+        const auto known = plans_.find(wanted);
+        if (known != plans_.end()) return known->second;
+        return plans_.emplace(wanted, program_->plan(wanted)).first->second;
+    }
+
+    std::unique_ptr<GraphProgram> program_;
+    InputTransform transform_;
+    std::string digest_;
+    GraphProgram::Plan usual_;  ///< for the taps that the bundle's readouts take
+    std::vector<TapSpec> taps_;
+    std::map<std::vector<std::size_t>, GraphProgram::Plan> plans_;
+};
+
+std::set<std::string> readout_tensors(const BundleDescription& bundle)
+{
+    std::set<std::string> names;
+    for (const NetworkEntry& entry : bundle.networks)
+        for (const char* name : {"readout.kernel", "readout.bias"})
+            if (entry.readout == "dense") names.insert(entry.prefix + name);
+    return names;
+}
+
+/// The values that the readouts take, as taps; all mistakes of twin.toml about them at once.
+std::vector<std::size_t> taps_of(const BundleDescription& bundle, const GraphProgram& program,
+                                 const std::string& file)
+{
+    std::vector<std::size_t> taps;
+    std::vector<std::string> known;
+    for (const GraphProgram::Value& value : program.values()) known.push_back(value.name);
+    std::string mistakes;
+    for (const NetworkEntry& entry : bundle.networks) {
+        const auto found = std::find(known.begin(), known.end(), entry.tap);
+        if (found == known.end()) {
+            const auto nearest = nearest_word(entry.tap, known);
+            mistakes +=
+                fmt::format("\n  tap '{}' is no node with a row of numbers per image{}", entry.tap,
+                            nearest ? fmt::format(" (did you mean '{}'?)", *nearest) : "");
+            continue;
+        }
+        taps.push_back(static_cast<std::size_t>(found - known.begin()));
+        const Shape row = shape_of(program.values()[taps.back()].row);
+        if (!(row == entry.tap_row))
+            mistakes += fmt::format("\n  tap '{}' has shape {}, twin.toml declares {}", entry.tap,
+                                    row.text(), entry.tap_row.text());
+    }
+    TWINSCREEN_REQUIRE(mistakes.empty(), data, "{}: the readouts do not fit the graph{}", file,
+                       mistakes);
+    return taps;
+}
+
+void require_input(const BundleDescription& bundle, const Graph& graph, const std::string& file)
+{
+    const Shape row = bundle.transform.row_shape();
+    std::vector<Extent> expected = {{1, true}};
+    for (int axis = 0; axis < row.rank; ++axis)
+        expected.push_back({row.extent[static_cast<std::size_t>(axis)], false});
+    TWINSCREEN_REQUIRE(graph.input_shape == expected, data,
+                       "{}: the input has shape {}, [stimulus] of twin.toml makes {}", file,
+                       shape_text(graph.input_shape), shape_text(expected));
+}
+
+std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, TapId tap,
+                                    const WeightReader& weights, Precision precision)
+{
+    if (entry.readout == "identity") {
+        TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
+                           "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
+                           weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
+        return identity_readout(entry.tap_row, precision, tap);
+    }
+    TWINSCREEN_REQUIRE(entry.readout == "dense", data,
+                       "bundle '{}': a graph has readout '{}', expected 'identity' or 'dense'",
+                       weights.bundle(), entry.readout);
+    return read_dense_readout(entry, weights, precision, tap);
+}
+
+}  // namespace
+
+std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const SafetensorsFile& tensors,
+                                  Precision precision)
+{
+    const std::string& file = bundle.graph_file;
+    const Graph graph = read_graph(file, bundle.graph_text);
+    require_input(bundle, graph, file);
+    auto program = std::make_unique<GraphProgram>(graph, file, tensors, readout_tensors(bundle),
+                                                  precision, graph_batch);
+    const std::vector<std::size_t> taps = taps_of(bundle, *program, file);
+    const std::vector<std::span<const std::byte>> weights = {
+        std::as_bytes(std::span<const char>(bundle.graph_text)), tensors.data()};
+    const std::string digest = backbone_digest(bundle.transform, precision, "graph", weights);
+    const std::shared_ptr<Backbone> backbone = shared_backbone(digest, [&] {
+        return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, taps);
+    });
+    std::vector<TwinPart> parts;
+    for (std::size_t i = 0; i < taps.size(); ++i)
+        parts.push_back(
+            {backbone, readout_of(bundle.networks[i], TapId{static_cast<std::uint32_t>(taps[i])},
+                                  WeightReader(bundle.spec.name, tensors), precision)});
+    return parts;
+}
+
+}  // namespace twinscreen

@@ -69,11 +69,17 @@ void write_attribute(hid_t object, const std::string& name, hid_t type, const vo
 
 }  // namespace
 
-void hdf5_prepare() noexcept
+void hdf5_start() noexcept
 {
     // After a failed write (a full disk) the library's own clean-up at exit crashes; we close what
     // we open.
     H5dont_atexit();
+    H5open();
+}
+
+void hdf5_prepare() noexcept
+{
+    hdf5_start();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
     H5PLset_loading_state(0);
     H5Lunregister(H5L_TYPE_EXTERNAL);

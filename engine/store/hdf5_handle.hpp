@@ -51,6 +51,8 @@ private:
     CloseCall close_call_ = nullptr;
 };
 
+/// Starts the library without its clean-up at exit.
+void hdf5_start() noexcept;
 /// Before any other call, per thread: the library prints no errors by itself, loads no plug-ins and
 /// follows no links into other files.
 void hdf5_prepare() noexcept;

@@ -348,7 +348,7 @@ void Hdf5Sink::close()
 
 }  // namespace
 
-void prepare_stores() noexcept { hdf5_prepare(); }
+void prepare_stores() noexcept { hdf5_start(); }
 
 std::unique_ptr<ResultSink> open_hdf5_sink(const StoreOptions& options, const Plan& plan,
                                            std::vector<ColumnSpec> columns,

@@ -195,6 +195,7 @@ REFERENCE = {
     "index_select": lambda self, dim, index: np.take(self, index, dim),
     "flip": lambda self, dims: np.flip(self, dims),
     "mean.dim": lambda self, dim, keepdim=False: self.mean(tuple(dim), keepdims=keepdim),
+    "amax": lambda self, dim, keepdim=False: self.max(tuple(dim), keepdims=keepdim),
     "sum.dim_IntList": lambda self, dim, keepdim=False: self.sum(tuple(dim), keepdims=keepdim),
 }
 

@@ -150,6 +150,7 @@ def module_named(target, arguments, state):
     """The module that PACKAGE.MODULE:CALLABLE returns, with the weights of a safetensors file."""
     try:
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as problem:
         raise ConversionError(f"exporting from PyTorch needs PyTorch ({problem})") from None
@@ -167,7 +168,7 @@ def module_named(target, arguments, state):
     if state is not None:
         try:
             module.load_state_dict(load_file(state))
-        except (RuntimeError, ValueError) as problem:
+        except (RuntimeError, ValueError, SafetensorError) as problem:
             raise ConversionError(f"{state} does not fit '{target}': {problem}") from None
     return module
 

@@ -106,7 +106,7 @@ def take_apart(program):
 
 def is_known(node):
     name = operator_name(node.target)
-    return name is None or name.startswith("sym_") or any(
+    return name is None or name.startswith(("sym_", "_assert_")) or any(
         name in known for known in (OPERATORS, PASSING, RENAMED, SEVERAL, CONVERTERS))
 
 
@@ -150,10 +150,12 @@ class TorchGraph:
                 self.read_outputs(node, unknown)
             if node.op != "call_function":
                 continue
-            if unknown & set(node.all_input_nodes):
-                unknown.add(node)
-                continue
             try:
+                if unknown & set(node.all_input_nodes):
+                    unknown.add(node)
+                    if is_known(node):
+                        continue
+                    raise Unsupported("no such operator in a graph")
                 self.read_node(node)
             except (Unsupported, ConversionError) as problem:
                 unknown.add(node)
@@ -175,8 +177,8 @@ class TorchGraph:
             self.outputs.append(self.names[value])
 
     def read_node(self, node):
-        if isinstance(node.meta.get("val"), (torch.SymInt, torch.SymBool, torch.SymFloat, int)):
-            return  # where it is used, its value says what it is
+        if not isinstance(node.meta.get("val"), (torch.Tensor, list, tuple)):
+            return  # an assertion; or a number, which is known where it is used
         if node.target is operator.getitem:
             self.read_part(node)
             return
@@ -262,13 +264,15 @@ class TorchGraph:
                 and arguments.get("step", 1) == 1:
             self.names[node] = self.operand(node.args[0])
             return
+        counted = {item.name for item in node.target._schema.arguments if "int" in str(item.type)}
         inputs, attributes = {}, {}
         for key, value in arguments.items():
-            key = renamed.get(key, key)
             if is_tensor(value) or isinstance(value, (list, tuple)) and any(map(is_tensor, value)):
                 inputs[key] = self.operands(value)
             elif key not in IGNORED_ATTRIBUTES:
-                attributes[key] = attribute(key, value)
+                if isinstance(value, torch.fx.Node) and key not in counted:
+                    raise Unsupported("computes with the number of images")
+                attributes[renamed.get(key, key)] = attribute(key, value)
         self.add(node, name, inputs, attributes)
 
     def operands(self, value):
@@ -400,8 +404,52 @@ def upsample(graph, node):
     graph.add(node, name, {"self": graph.operand(arguments["input"])}, attributes)
 
 
-CONVERTERS = {name: upsample for name in ("upsample_nearest2d.vec", "upsample_bilinear2d.vec",
-                                          "upsample_bicubic2d.vec")}
+def convolution(graph, node):
+    """Called with padding = "same" or "valid"."""
+    name = operator_name(node.target).split(".")[0]
+    arguments = bound_arguments(node)
+    inputs = {key: graph.operand(arguments[key]) for key in ("input", "weight", "bias")
+              if arguments.get(key) is not None}
+    kernel = shape_of(arguments["weight"])[2:]
+    attributes = {key: arguments[key] for key in ("stride", "dilation", "groups")
+                  if key in arguments}
+    if arguments.get("padding", "valid") == "same":
+        dilation = list(arguments.get("dilation", [1])) * len(kernel)
+        total = [step * (extent - 1) for step, extent in zip(dilation, kernel)]
+        attributes["padding"] = [amount // 2 for amount in total]
+        if any(amount % 2 for amount in total):
+            # One more behind than before: ahead of the convolution, as it pads alike on both sides.
+            behind = [part for amount in total[::-1] for part in (0, amount % 2)]
+            padded = [extent if place < 2 else extent + total[place - 2] % 2 for place, extent in
+                      enumerate(shape_of(arguments["input"]))]
+            inputs["input"] = graph.builder.add(
+                "constant_pad_nd", graph.name_for(node) + ".pad", {"self": inputs["input"]},
+                {"pad": behind}, padded)
+    graph.add(node, name, inputs, attributes)
+
+
+def index(graph, node):
+    """Some places along one axis, known beforehand."""
+    tensor, indices = node.args
+    given = [(axis, item) for axis, item in enumerate(indices) if item is not None]
+    if len(given) != 1 or given[0][1] not in graph.constants \
+            or graph.constants[given[0][1]].ndim != 1 \
+            or graph.constants[given[0][1]].dtype not in INTEGERS:
+        raise Unsupported("takes places that are not one constant list along one axis")
+    (axis, places), extents = given[0], shape_of(tensor)
+    if not isinstance(extents[axis], int):
+        raise Unsupported("chooses among the images of a call")
+    # index_select does not count from behind.
+    places = graph.builder.constant(graph.name_for(node) + ".index",
+                                    (graph.constants[places] % extents[axis]).numpy())
+    graph.add(node, "index_select", {"self": graph.operand(tensor), "index": places}, {"dim": axis})
+
+
+CONVERTERS = {
+    "upsample_nearest2d.vec": upsample, "upsample_bilinear2d.vec": upsample,
+    "upsample_bicubic2d.vec": upsample, "conv1d.padding": convolution,
+    "conv2d.padding": convolution, "conv3d.padding": convolution, "index.Tensor": index,
+}
 
 
 def run_graph(graph, tensors, images):

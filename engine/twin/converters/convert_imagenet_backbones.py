@@ -13,8 +13,6 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
 from bundle_writer import ConversionError, run
 from convert_v4_compact import load
 from export_model import export_onnx, read_labels
@@ -68,7 +66,7 @@ class KerasGraph:
     def convolution(self, layer, config):
         depthwise = "depth_multiplier" in config
         if config["dilation_rate"] != [1, 1] or config.get("depth_multiplier", 1) != 1:
-            raise ConversionError(f"layer '{layer}': dilation and depth multiplier are not supported")
+            raise ConversionError(f"layer '{layer}': has dilation or a depth multiplier")
         padding = [0, 0]
         if config["padding"] == "same":
             padding = self.pad_same(layer, config["kernel_size"], config["strides"])

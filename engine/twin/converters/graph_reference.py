@@ -52,7 +52,7 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def pool_padding(image, kernel, stride, padding, dilation, ceil_mode):
-    """Rows and columns to add behind the image: the padding, and what a last partial window needs."""
+    """Rows and columns to add behind the image: the padding, and for a last partial window."""
     after = []
     for axis in (0, 1):
         length, span = image.shape[axis - 2], dilation[axis] * (kernel[axis] - 1) + 1
@@ -171,6 +171,7 @@ REFERENCE = {
     "prelu": lambda self, weight: np.where(self > 0, self, self * weight.reshape(-1, 1, 1)),
     "elu": lambda self, alpha=1.0: np.where(self > 0, self, alpha * np.expm1(np.minimum(self, 0))),
     "gelu": lambda self: self * (1 + erf(self / math.sqrt(2))) / 2,
+    "hardswish": lambda self: self * np.clip(self + 3, 0, 6) / 6,
     "sigmoid": lambda self: 1 / (1 + np.exp(-self)),
     "tanh": np.tanh, "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "neg": np.negative,
     "abs": np.abs, "erf": erf, "reciprocal": np.reciprocal, "floor": np.floor, "ceil": np.ceil,
@@ -221,7 +222,7 @@ def compute(node, values, rows):
 
 
 def evaluate(graph, tensors, images):
-    """{output: float32 array} of a graph for images [rows, ...]. Values are freed after last use."""
+    """{output: float32 array} of a graph for images [rows, ...]; frees values after last use."""
     values = {name: as_double(array) for name, array in tensors.items()}
     values[graph["input"]["name"]] = as_double(images)
     last_use = {name: place for place, node in enumerate(graph["nodes"])
@@ -229,8 +230,8 @@ def evaluate(graph, tensors, images):
     for place, node in enumerate(graph["nodes"]):
         result = compute(node, values, len(images))
         if list(np.shape(result)) != in_rows(node["shape"], len(images)):
-            raise ConversionError(f"node '{node['name']}' gives {list(np.shape(result))}, its shape "
-                                  f"is {node['shape']}")
+            raise ConversionError(f"node '{node['name']}' gives {list(np.shape(result))}, its "
+                                  f"shape is {node['shape']}")
         values[node["name"]] = result
         for name in set(names_in(node["inputs"])):
             if last_use[name] == place and name not in graph["outputs"]:
@@ -244,8 +245,8 @@ def extent_of(name, extents):
         return extents[0]
     times = extents[0] // PROBED_ROWS[0]
     if [times * rows for rows in PROBED_ROWS] != list(extents):
-        raise ConversionError(f"node '{name}': its size is {extents} for {list(PROBED_ROWS)} images, "
-                              "expected a multiple of their number")
+        raise ConversionError(f"node '{name}': its size is {extents} for {list(PROBED_ROWS)} "
+                              "images, expected a multiple of their number")
     return batch_extent(times)
 
 

@@ -25,7 +25,7 @@ def batch_extent(times):
 
 
 def in_rows(value, rows):
-    """An attribute or shape for a known number of rows: "batch" and {"batch": k} become integers."""
+    """An attribute or shape with integers for "batch" and {"batch": k}."""
     if value == "batch":
         return rows
     if isinstance(value, dict):

@@ -10,6 +10,8 @@ import harness
 CONVERTERS = {
     "convert_v4_compact.py": "v4-compact-models",
     "convert_sensorium.py": "sensorium-mouse-v1-twins",
+    "convert_imagenet_backbones.py": "imagenet-backbones",
+    "convert_cifar_resnets.py": "cifar10-resnets",
 }
 
 

@@ -1,4 +1,4 @@
-"""Writes twin bundles: twin.toml, units.csv and weights.safetensors.
+"""Writes twin bundles: twin.toml, units.csv, weights.safetensors and what else a family needs.
 
 A bundle appears under its final name only when it is complete, and the same input gives the same
 bytes.
@@ -84,12 +84,25 @@ def check_finite(name, array):
         raise ConversionError(f"tensor '{name}' holds values that are not finite")
 
 
-def write_bundle(folder, head, covariates, networks, facts, units, tensors):
-    """Writes the folder; an existing bundle of that name is replaced as a whole."""
+def stored_array(array):
+    """As it goes into the file: numbers are float32, except half precision and indices."""
+    array = np.asarray(array)
+    if array.dtype == bool:
+        raise ConversionError("a bundle holds no boolean tensors")
+    kept = array.dtype in (np.float16, np.int32, np.int64)
+    # Not ascontiguousarray, which makes a vector of a single number.
+    return np.asarray(array, dtype=array.dtype if kept else np.float32, order="C")
+
+
+def write_bundle(folder, head, covariates, networks, facts, units, tensors, files=None):
+    """Writes the folder; an existing bundle of that name is replaced as a whole.
+
+    files  {name: bytes}: what else the folder holds
+    """
     folder = Path(folder)
     arrays = {}
     for name in sorted(tensors):
-        arrays[name] = np.ascontiguousarray(tensors[name], dtype=np.float32)
+        arrays[name] = stored_array(tensors[name])
         check_finite(name, arrays[name])
     head = dict(head, weights="weights.safetensors", units="units.csv")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +113,8 @@ def write_bundle(folder, head, covariates, networks, facts, units, tensors):
                                         encoding="utf-8")
         (work / "units.csv").write_text(unit_csv(units), encoding="utf-8")
         (work / "weights.safetensors").write_bytes(save(arrays))
+        for name, content in (files or {}).items():
+            (work / name).write_bytes(content)
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
             os.rename(folder, old / folder.name)

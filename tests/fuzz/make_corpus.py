@@ -217,6 +217,51 @@ def store_seeds():
         write(f"store/description_{version}", changes(version, (7000, 3), (9000, 255)))
 
 
+def graph_seeds():
+    """A residual network with windows and attention, and what the reader has to refuse."""
+    sys.path.insert(0, str(HERE.parents[1] / "engine" / "twin" / "converters"))
+    from graph_writer import (GraphBuilder, graph_json, identity_network, sample_images,
+                              stimulus_facts, unit_rows, write_graph_bundle)
+
+    rng = np.random.default_rng(3)
+    mean = scale = [127.5] * 3
+    net = GraphBuilder([3, 8, 8])
+    for name, shape in (("conv.weight", (4, 3, 3, 3)), ("norm.weight", (4,)), ("norm.bias", (4,)),
+                        ("norm.mean", (4,)), ("head.weight", (2, 4)), ("token", (1, 1, 4))):
+        net.constant(name, rng.normal(size=shape).astype(np.float32))
+    net.constant("norm.var", np.ones(4, np.float32))
+    net.add("conv2d", "conv", {"input": "image", "weight": "conv.weight"},
+            {"stride": [2, 2], "padding": [1, 1]}, ["batch", 4, 4, 4])
+    net.add("batch_norm", "norm",
+            {"input": "conv", "weight": "norm.weight", "bias": "norm.bias",
+             "running_mean": "norm.mean", "running_var": "norm.var"},
+            {"training": False, "momentum": 0.1, "eps": 1e-5, "cudnn_enabled": False},
+            ["batch", 4, 4, 4])
+    net.add("relu", "relu", {"self": "norm"}, shape=["batch", 4, 4, 4])
+    net.add("add.Tensor", "sum", {"self": "relu", "other": "conv"}, shape=["batch", 4, 4, 4])
+    net.add("permute", "last", {"self": "sum"}, {"dims": [0, 2, 3, 1]}, ["batch", 4, 4, 4])
+    net.add("reshape", "windows", {"self": "last"}, {"shape": [{"batch": 4}, 4, 4]},
+            [{"batch": 4}, 4, 4])
+    net.add("scaled_dot_product_attention", "attention",
+            {"query": "windows", "key": "windows", "value": "windows"},
+            shape=[{"batch": 4}, 4, 4])
+    net.add("view", "tokens", {"self": "attention"}, {"size": ["batch", 16, 4]}, ["batch", 16, 4])
+    net.add("expand", "first", {"self": "token"}, {"size": ["batch", 1, 4]}, ["batch", 1, 4])
+    net.add("cat", "all", {"tensors": ["first", "tokens"]}, {"dim": 1}, ["batch", 17, 4])
+    net.add("mean.dim", "pool", {"self": "all"}, {"dim": [1]}, ["batch", 4])
+    net.add("linear", "logits", {"input": "pool", "weight": "head.weight"}, shape=["batch", 2])
+    graph = net.graph(["logits"])
+    write_graph_bundle(
+        WORKPLACE / "graph", {"name": "graph", "response_unit": "", "licence": "", "citation": ""},
+        graph, net.tensors, stimulus_facts([3, 8, 8], mean, scale, "test"),
+        [identity_network(graph, "logits")], unit_rows("ab", "graph", "logits"),
+        {"input": sample_images([3, 8, 8], mean, scale), "output.logits": np.zeros((8, 2))})
+    (WORKPLACE / "graph" / "graph.json").unlink()
+    write("graph/attention", graph_json(graph))
+    graph["nodes"][0]["inputs"]["input"] = "logits"
+    write("graph/cycle", graph_json(graph))
+
+
 def make_workplace():
     import tiny_bundle
 
@@ -244,3 +289,4 @@ if __name__ == "__main__":
     store_seeds()
     campaign_seeds()
     make_workplace()
+    graph_seeds()

@@ -13,7 +13,7 @@ OPERATORS = frozenset("""
     relu relu6 gelu silu elu selu celu mish hardswish hardsigmoid hardtanh leaky_relu prelu softplus
     sigmoid tanh log_sigmoid softmax.int log_softmax.int glu
 
-    max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d
+    max_pool1d max_pool2d avg_pool1d avg_pool2d avg_pool3d
     adaptive_avg_pool1d adaptive_avg_pool2d
     upsample_nearest2d upsample_bilinear2d upsample_bicubic2d
     pixel_shuffle pixel_unshuffle channel_shuffle constant_pad_nd pad

@@ -240,7 +240,7 @@ private:
     void require_known_shape_of_outputs(const Graph& graph)
     {
         for (const std::string& name : graph.outputs)
-            if (inferred_[0][slot_of_.at(name)].dim() < 2 ||
+            if (inferred_[0][slot_of_.at(name)].dim() < 1 ||
                 inferred_[0][slot_of_.at(name)].size(0) != rows(0))
                 mistakes_.add("output '{}' has no row per image", name);
     }
@@ -292,12 +292,13 @@ void GraphProgram::list_values()
     constexpr std::size_t most_axes = 6;  // of a batch
     for (std::size_t i = 0; i < calls_.size(); ++i) {
         const std::vector<Extent>& shape = calls_[i].shape;
-        const bool has_rows = shape.size() >= 2 && shape[0] == Extent{1, true};
+        const bool has_rows = !shape.empty() && shape[0] == Extent{1, true};
         if (!has_rows || shape.size() > most_axes || !calls_[i].is_real ||
             std::any_of(shape.begin() + 1, shape.end(), [](Extent e) { return e.per_row; }))
             continue;
         std::vector<std::int64_t> row = shape_at(shape, 1);
         row.erase(row.begin());
+        if (row.empty()) row = {1};
         values_.push_back({calls_[i].name, std::move(row)});
         call_of_value_.push_back(i);
     }
@@ -358,7 +359,8 @@ std::vector<at::Tensor> GraphProgram::run(const Plan& plan, const at::Tensor& in
         for (const std::size_t slot : step.free_after) slots[slot].reset();
     }
     std::vector<at::Tensor> results;
-    for (const std::size_t slot : plan.wanted) results.push_back(slots[slot]);
+    for (const std::size_t slot : plan.wanted)
+        results.push_back(slots[slot].dim() == 1 ? slots[slot].unsqueeze(1) : slots[slot]);
     return results;
 }
 

@@ -30,6 +30,7 @@ declare -A about=(
     [claims]="claims per second of the shard queue, CPU share of its threads (2 ranks)"
     [end_to_end]="whole runs against the bound max(compute, feed, write) on these cores"
     [forward]="forward passes of every twin family against the published layers in LibTorch"
+    [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
@@ -87,7 +88,8 @@ find_models()
     fi
     convert v4_compact v4-compact-models
     convert sensorium sensorium-mouse-v1-twins
-    if [[ -d $bundles/v4_shared_200 && -d $bundles/mouse_cnn ]]; then have_models=1; fi
+    convert imagenet_backbones imagenet-backbones
+    if [[ -d $bundles/v4_shared_200 && -d $bundles/mouse_cnn && -d $bundles/mobilenet_v1 ]]; then have_models=1; fi
 }
 
 pytorch=$cache/pytorch
@@ -138,6 +140,10 @@ run_benchmark()
         claims) on_ranks 2 "$programs/claims_bench" ;;
         end_to_end) "$programs/end_to_end_bench" "$bundles" "$TWINSCREEN_DATA" >&3 ;;
         forward) needs_models forward || return 0 && "$programs/forward_bench" "$bundles" >&3 ;;
+        graph_overhead)
+            needs_models graph_overhead || return 0
+            "$programs/graph_overhead_bench" "$bundles" >&3
+            ;;
         python_peer)
             needs_models python_peer && prepare_pytorch || return 0
             PYTHONPATH=$pytorch "$python" "$twinscreen_root/benchmarks/python_peer.py" \

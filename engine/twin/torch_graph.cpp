@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include "engine/base/memory.hpp"
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/graph/program.hpp"
@@ -187,6 +188,8 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
     const std::shared_ptr<Backbone> backbone = shared_backbone(digest, [&] {
         return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, taps);
     });
+    require_memory(fmt::format("{}: {} rows", file, graph_batch),
+                   static_cast<double>(backbone->memory_bytes()));
     std::vector<TwinPart> parts;
     for (std::size_t i = 0; i < taps.size(); ++i)
         parts.push_back(

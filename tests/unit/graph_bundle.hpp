@@ -37,6 +37,7 @@ inline SmallTensor arbitrary(std::vector<std::int64_t> shape, unsigned seed)
 struct GraphBundle {
     nlohmann::json graph;
     std::map<std::string, SmallTensor> tensors;
+    std::map<std::string, std::vector<std::int64_t>> indices;  ///< tensors of int64
     std::map<std::string, SmallTensor> samples;
     std::string networks;
 
@@ -52,10 +53,20 @@ struct GraphBundle {
         return name;
     }
 
-    static std::string safetensors(const std::map<std::string, SmallTensor>& tensors)
+    static std::string safetensors(
+        const std::map<std::string, SmallTensor>& tensors,
+        const std::map<std::string, std::vector<std::int64_t>>& indices = {})
     {
         nlohmann::json header = nlohmann::json::object();
         std::string data;
+        for (const auto& [name, values] : indices) {
+            const std::size_t first = data.size();
+            data.append(reinterpret_cast<const char*>(values.data()),
+                        values.size() * sizeof(std::int64_t));
+            header[name] = {{"dtype", "I64"},
+                            {"shape", {values.size()}},
+                            {"data_offsets", {first, data.size()}}};
+        }
         for (const auto& [name, tensor] : tensors) {
             const std::size_t first = data.size();
             data.append(reinterpret_cast<const char*>(tensor.values.data()),
@@ -100,7 +111,7 @@ struct GraphBundle {
         write_text(folder / "twin.toml", toml);
         write_text(folder / "units.csv", table);
         write_text(folder / "graph.json", graph.dump());
-        write_text(folder / "weights.safetensors", safetensors(tensors));
+        write_text(folder / "weights.safetensors", safetensors(tensors, indices));
         write_text(folder / "samples.safetensors", safetensors(samples));
     }
 };

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/graph_bundle.hpp"
@@ -340,6 +342,215 @@ TEST_F(Graph, TapsThatAreNotThereAreNamed)
         "[[networks]]\ntap = \"pool\"\ntap_shape = [2]\nreadout = \"identity\"\nunits = 2\n";
     EXPECT_NE(complaint(bundle).find("tap 'pool' has shape [4], twin.toml declares [2]"),
               std::string::npos);
+}
+
+/// One node of every operator on the image [batch, 3, 8, 8] or its rows "rows" [batch, 24, 8].
+struct OperatorCase {
+    const char* op;
+    json inputs;
+    json attributes;
+    json shape;
+};
+
+const json map_shape = {"batch", 3, 8, 8};
+
+std::vector<OperatorCase> operator_cases()
+{
+    std::vector<OperatorCase> cases = {
+        {"conv1d", {{"input", "rows"}, {"weight", "w1"}}, {{"stride", {2}}}, {"batch", 4, 3}},
+        {"conv2d",
+         {{"input", "image"}, {"weight", "w2"}, {"bias", "b4"}},
+         {{"stride", {2, 1}}, {"padding", {1, 0}}, {"dilation", {1, 2}}},
+         {"batch", 4, 4, 4}},
+        {"conv3d", {{"input", "volume"}, {"weight", "w3"}}, json::object(), {"batch", 4, 1, 6, 6}},
+        {"conv_transpose2d.input",
+         {{"input", "image"}, {"weight", "wt"}},
+         {{"stride", {2, 2}}, {"output_padding", {1, 1}}, {"padding", {1, 1}}},
+         {"batch", 4, 16, 16}},
+        {"linear", {{"input", "image"}, {"weight", "wl"}}, json::object(), {"batch", 3, 8, 5}},
+        {"matmul", {{"self", "image"}, {"other", "image"}}, json::object(), map_shape},
+        {"bmm", {{"self", "rows"}, {"mat2", "turned"}}, json::object(), {"batch", 24, 24}},
+        {"addmm", {{"self", "b5"}, {"mat1", "flat"}, {"mat2", "wm"}}, json::object(), {"batch", 5}},
+        {"baddbmm",
+         {{"self", "rows"}, {"batch1", "rows"}, {"batch2", "square"}},
+         json::object(),
+         {"batch", 24, 8}},
+        {"einsum", {{"tensors", {"rows", "rows"}}}, {{"equation", "bij,bij->bi"}}, {"batch", 24}},
+        {"scaled_dot_product_attention",
+         {{"query", "image"}, {"key", "image"}, {"value", "image"}},
+         json::object(),
+         map_shape},
+        {"batch_norm",
+         {{"input", "image"}, {"running_mean", "b3"}, {"running_var", "v3"}},
+         {{"weight", nullptr},
+          {"bias", nullptr},
+          {"training", false},
+          {"momentum", 0.1},
+          {"eps", 1e-5},
+          {"cudnn_enabled", false}},
+         map_shape},
+        {"layer_norm", {{"input", "image"}}, {{"normalized_shape", {8}}}, map_shape},
+        {"group_norm", {{"input", "image"}}, {{"num_groups", 3}}, map_shape},
+        {"instance_norm",
+         {{"input", "image"}},
+         {{"weight", nullptr},
+          {"bias", nullptr},
+          {"running_mean", nullptr},
+          {"running_var", nullptr},
+          {"use_input_stats", true},
+          {"momentum", 0.1},
+          {"eps", 1e-5},
+          {"cudnn_enabled", false}},
+         map_shape},
+        {"rms_norm", {{"input", "image"}}, {{"normalized_shape", {8}}}, map_shape},
+        {"linalg_vector_norm", {{"self", "rows"}}, {{"dim", {1}}}, {"batch", 8}},
+        {"prelu", {{"self", "image"}, {"weight", "b3"}}, json::object(), map_shape},
+        {"leaky_relu", {{"self", "image"}}, {{"negative_slope", 0.2}}, map_shape},
+        {"softmax.int", {{"self", "image"}}, {{"dim", 1}}, map_shape},
+        {"log_softmax.int", {{"self", "image"}}, {{"dim", -1}}, map_shape},
+        {"glu", {{"self", "image"}}, {{"dim", 2}}, {"batch", 3, 4, 8}},
+        {"max_pool1d", {{"self", "rows"}}, {{"kernel_size", {2}}}, {"batch", 24, 4}},
+        {"max_pool2d",
+         {{"self", "image"}},
+         {{"kernel_size", {3, 3}}, {"stride", {2, 2}}, {"ceil_mode", true}},
+         {"batch", 3, 4, 4}},
+        {"avg_pool1d", {{"self", "rows"}}, {{"kernel_size", {2}}}, {"batch", 24, 4}},
+        {"avg_pool2d", {{"self", "image"}}, {{"kernel_size", 2}}, {"batch", 3, 4, 4}},
+        {"avg_pool3d", {{"self", "volume"}}, {{"kernel_size", {1, 2, 2}}}, {"batch", 1, 3, 4, 4}},
+        {"adaptive_avg_pool1d", {{"self", "rows"}}, {{"output_size", {3}}}, {"batch", 24, 3}},
+        {"adaptive_avg_pool2d", {{"self", "image"}}, {{"output_size", {3, 2}}}, {"batch", 3, 3, 2}},
+        {"upsample_nearest2d",
+         {{"self", "image"}},
+         {{"output_size", {16, 10}}},
+         {"batch", 3, 16, 10}},
+        {"upsample_bilinear2d",
+         {{"self", "image"}},
+         {{"output_size", {16, 10}}, {"align_corners", false}},
+         {"batch", 3, 16, 10}},
+        {"upsample_bicubic2d",
+         {{"self", "image"}},
+         {{"output_size", {16, 10}}, {"align_corners", false}},
+         {"batch", 3, 16, 10}},
+        {"pixel_shuffle", {{"self", "blocks"}}, {{"upscale_factor", 2}}, {"batch", 3, 8, 8}},
+        {"pixel_unshuffle", {{"self", "image"}}, {{"downscale_factor", 2}}, {"batch", 12, 4, 4}},
+        {"channel_shuffle", {{"self", "image"}}, {{"groups", 3}}, map_shape},
+        {"constant_pad_nd", {{"self", "image"}}, {{"pad", {1, 2, 0, 3}}}, {"batch", 3, 11, 11}},
+        {"pad",
+         {{"self", "image"}},
+         {{"pad", {1, 2, 0, 3}}, {"mode", "reflect"}},
+         {"batch", 3, 11, 11}},
+        {"view", {{"self", "image"}}, {{"size", {"batch", -1}}}, {"batch", 192}},
+        {"reshape", {{"self", "image"}}, {{"shape", {"batch", 8, 24}}}, {"batch", 8, 24}},
+        {"flatten.using_ints", {{"self", "image"}}, {{"start_dim", 1}}, {"batch", 192}},
+        {"unflatten.int", {{"self", "rows"}}, {{"dim", 1}, {"sizes", {3, 8}}}, map_shape},
+        {"permute", {{"self", "image"}}, {{"dims", {0, 3, 1, 2}}}, {"batch", 8, 3, 8}},
+        {"transpose.int", {{"self", "rows"}}, {{"dim0", 1}, {"dim1", 2}}, {"batch", 8, 24}},
+        {"squeeze.dim", {{"self", "volume"}}, {{"dim", 1}}, map_shape},
+        {"unsqueeze", {{"self", "image"}}, {{"dim", 1}}, {"batch", 1, 3, 8, 8}},
+        {"expand", {{"self", "token"}}, {{"size", {"batch", 1, 8}}}, {"batch", 1, 8}},
+        {"repeat", {{"self", "image"}}, {{"repeats", {1, 2, 1, 1}}}, {"batch", 6, 8, 8}},
+        {"cat", {{"tensors", {"image", "image"}}}, {{"dim", 1}}, {"batch", 6, 8, 8}},
+        {"stack", {{"tensors", {"image", "image"}}}, {{"dim", 1}}, {"batch", 2, 3, 8, 8}},
+        {"slice.Tensor",
+         {{"self", "image"}},
+         {{"dim", 2}, {"start", 1}, {"end", 8}, {"step", 3}},
+         {"batch", 3, 3, 8}},
+        {"narrow",
+         {{"self", "image"}},
+         {{"dim", 1}, {"start", 1}, {"length", 2}},
+         {"batch", 2, 8, 8}},
+        {"select.int", {{"self", "image"}}, {{"dim", 1}, {"index", 2}}, {"batch", 8, 8}},
+        {"roll", {{"self", "image"}}, {{"shifts", {1}}, {"dims", {3}}}, map_shape},
+        {"flip", {{"self", "image"}}, {{"dims", {1}}}, map_shape},
+        {"index_select", {{"self", "image"}, {"index", "picks"}}, {{"dim", 1}}, {"batch", 2, 8, 8}},
+        {"mean.dim", {{"self", "image"}}, {{"dim", {2, 3}}, {"keepdim", true}}, {"batch", 3, 1, 1}},
+        {"sum.dim_IntList", {{"self", "image"}}, {{"dim", {1}}}, {"batch", 8, 8}},
+        {"amax", {{"self", "image"}}, {{"dim", {2, 3}}}, {"batch", 3}},
+        {"amin", {{"self", "image"}}, {{"dim", {2, 3}}}, {"batch", 3}},
+        {"var.correction", {{"self", "image"}}, {{"dim", {2, 3}}, {"correction", 0}}, {"batch", 3}},
+        {"std.correction",
+         {{"self", "image"}},
+         {{"dim", {1}}, {"keepdim", true}},
+         {"batch", 1, 8, 8}},
+        {"where.self",
+         {{"condition", "positive"}, {"self", "image"}, {"other", "token"}},
+         json::object(),
+         map_shape},
+        {"masked_fill.Scalar",
+         {{"self", "image"}, {"mask", "positive"}},
+         {{"value", 0.5}},
+         map_shape},
+        {"clamp", {{"self", "image"}}, {{"min", 0}, {"max", 6.5}}, map_shape},
+        {"clamp_min", {{"self", "image"}}, {{"min", 0}}, map_shape},
+        {"clamp_max", {{"self", "image"}}, {{"max", 0.25}}, map_shape},
+        {"pow.Tensor_Scalar", {{"self", "image"}}, {{"exponent", 2}}, map_shape},
+    };
+    for (const char* op :
+         {"add.Tensor", "sub.Tensor", "mul.Tensor", "div.Tensor", "maximum", "minimum"})
+        cases.push_back({op, {{"self", "image"}, {"other", "token"}}, json::object(), map_shape});
+    cases.push_back({"pow.Tensor_Tensor",
+                     {{"self", "image"}, {"exponent", "token"}},
+                     json::object(),
+                     map_shape});
+    for (const char* op : {"add.Scalar", "sub.Scalar", "rsub.Scalar", "mul.Scalar", "div.Scalar",
+                           "gt.Scalar", "lt.Scalar", "ge.Scalar", "le.Scalar", "eq.Scalar"})
+        cases.push_back({op, {{"self", "image"}}, {{"other", 0.5}}, map_shape});
+    for (const char* op :
+         {"relu",        "relu6",     "gelu",        "silu",      "elu",      "selu",    "celu",
+          "mish",        "hardswish", "hardsigmoid", "hardtanh",  "softplus", "sigmoid", "tanh",
+          "log_sigmoid", "neg",       "abs",         "sqrt",      "rsqrt",    "exp",     "log",
+          "log1p",       "expm1",     "reciprocal",  "square",    "sin",      "cos",     "erf",
+          "sign",        "floor",     "ceil",        "contiguous"})
+        cases.push_back({op, {{"self", "image"}}, json::object(), map_shape});
+    return cases;
+}
+
+TEST_F(Graph, EveryOperatorHasTheShapeThatWasInferredForIt)
+{
+    GraphBundle bundle = small_network();
+    bundle.graph["nodes"] = json::array();
+    bundle.tensors = {{"w1", test::arbitrary({4, 24, 3}, 1)},
+                      {"w2", test::arbitrary({4, 3, 3, 3}, 2)},
+                      {"w3", test::arbitrary({4, 1, 3, 3, 3}, 3)},
+                      {"wt", test::arbitrary({3, 4, 3, 3}, 4)},
+                      {"wl", test::arbitrary({5, 8}, 5)},
+                      {"wm", test::arbitrary({192, 5}, 6)},
+                      {"b3", test::arbitrary({3}, 7)},
+                      {"b4", test::arbitrary({4}, 8)},
+                      {"b5", test::arbitrary({5}, 9)},
+                      {"v3", {{3}, {1.0F, 2.0F, 0.5F}}},
+                      {"token", test::arbitrary({1, 1, 8}, 10)}};
+    bundle.indices = {{"picks", {2, 0}}};
+    bundle.add("rows", "reshape", {{"self", "image"}}, {{"shape", {"batch", 24, 8}}},
+               {"batch", 24, 8});
+    bundle.add("flat", "reshape", {{"self", "image"}}, {{"shape", {"batch", 192}}}, {"batch", 192});
+    bundle.add("turned", "transpose.int", {{"self", "rows"}}, {{"dim0", 1}, {"dim1", 2}},
+               {"batch", 8, 24});
+    bundle.add("square", "bmm", {{"self", "turned"}, {"mat2", "rows"}}, json::object(),
+               {"batch", 8, 8});
+    bundle.add("volume", "unsqueeze", {{"self", "image"}}, {{"dim", 1}}, {"batch", 1, 3, 8, 8});
+    bundle.add("blocks", "reshape", {{"self", "image"}}, {{"shape", {"batch", 12, 4, 4}}},
+               {"batch", 12, 4, 4});
+    bundle.add("positive", "gt.Scalar", {{"self", "image"}}, {{"other", 0}}, map_shape);
+    std::vector<std::string> tried;
+    for (const OperatorCase& c : operator_cases()) {
+        bundle.add(std::string("the ") + c.op, c.op, c.inputs, c.attributes, c.shape);
+        tried.emplace_back(c.op);
+    }
+    std::sort(tried.begin(), tried.end());
+    EXPECT_EQ(tried, graph_operators());
+
+    Twin twin = loaded(with_last(bundle, {3, 8, 8}, 192), Precision::f32, 192);
+
+    std::size_t compared = 0;
+    for (const TapSpec& tap : twin.parts[0].backbone->taps()) {
+        EXPECT_EQ(tapped(twin, tap.name, images(3)).size(),
+                  3 * static_cast<std::size_t>(tap.row.count()))
+            << tap.name;
+        compared += tap.name.starts_with("the ") ? 1 : 0;
+    }
+    // Comparisons give truth values, which cannot be tapped.
+    EXPECT_EQ(compared, graph_operators().size() - 5);
 }
 
 }  // namespace

@@ -123,7 +123,9 @@ inline void expect_gradient_matches_differences(Twin& twin, std::vector<double> 
         state = state * 1664525U + 1013904223U;
         return double(state >> 8) / double(1U << 24) - 0.5;
     };
-    std::vector<double> cotangents(twin.units.rows());
+    const Shape row = twin.parts.front().backbone->input().row_shape();
+    std::vector<double> cotangents(rows.size() / static_cast<std::size_t>(row.count()) *
+                                   twin.units.rows());
     for (double& value : cotangents) value = draw();
     const auto value_at = [&](const std::vector<double>& at) {
         const auto responses = respond<double>(twin, at, covariates, true);

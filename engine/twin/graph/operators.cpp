@@ -169,6 +169,40 @@ double attention_weights(const Stack& stack)
            static_cast<double>(stack.at(1).toTensor().size(-2));
 }
 
+/// The result has the shape of the first argument, which ATen does not say without computing it.
+constexpr std::string_view keeping_the_shape =
+    "batch_norm layer_norm group_norm instance_norm relu relu6 hardswish "
+    "hardtanh prelu roll flip channel_shuffle masked_fill.Scalar abs "
+    "log_sigmoid";
+/// ATen says the shape of the result.
+constexpr std::string_view known_to_aten =
+    "einsum rms_norm linalg_vector_norm gelu silu elu selu celu mish "
+    "hardsigmoid leaky_relu softplus sigmoid tanh softmax.int "
+    "log_softmax.int glu max_pool1d max_pool2d avg_pool1d avg_pool2d "
+    "avg_pool3d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d "
+    "pixel_shuffle pixel_unshuffle constant_pad_nd repeat cat stack mean.dim "
+    "sum.dim_IntList amax amin add.Tensor add.Scalar sub.Tensor sub.Scalar "
+    "rsub.Scalar mul.Tensor mul.Scalar div.Tensor div.Scalar "
+    "pow.Tensor_Scalar pow.Tensor_Tensor neg sqrt rsqrt exp log log1p expm1 "
+    "reciprocal square sin cos erf sign floor ceil clamp clamp_min clamp_max "
+    "maximum minimum gt.Scalar lt.Scalar ge.Scalar le.Scalar eq.Scalar "
+    "reshape flatten.using_ints contiguous";
+/// The same, and the result may be a view.
+constexpr std::string_view views =
+    "view unflatten.int permute transpose.int squeeze.dim unsqueeze expand "
+    "slice.Tensor narrow select.int";
+
+std::vector<std::string_view> words(std::string_view text)
+{
+    std::vector<std::string_view> found;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        found.push_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return found;
+}
+
 const std::vector<Operator>& operators()
 {
     static const std::vector<Operator> list = [] {
@@ -183,96 +217,21 @@ const std::vector<Operator>& operators()
             {"addmm", {}, product_macs<1>},
             {"baddbmm", {}, product_macs<1>},
             {"scaled_dot_product_attention", attended, attention_macs, attention_weights},
-            {"adaptive_avg_pool1d", resized, {}},
-            {"adaptive_avg_pool2d", resized, {}},
-            {"pad", padded, {}},
-            {"var.correction", spread, {}},
-            {"std.correction", spread, {}},
-            {"where.self", chosen, {}},
-            {"index_select", selected, {}},
+            {"adaptive_avg_pool1d", resized},
+            {"adaptive_avg_pool2d", resized},
+            {"pad", padded},
+            {"var.correction", spread},
+            {"std.correction", spread},
+            {"where.self", chosen},
+            {"index_select", selected},
         };
-        for (const char* name : {"batch_norm", "layer_norm", "group_norm", "instance_norm", "relu",
-                                 "relu6", "hardswish", "hardtanh", "prelu", "roll", "flip",
-                                 "channel_shuffle", "masked_fill.Scalar"})
-            all.push_back({name, same_as_first, {}});
-        for (const char* name : {"einsum",
-                                 "rms_norm",
-                                 "linalg_vector_norm",
-                                 "gelu",
-                                 "silu",
-                                 "elu",
-                                 "selu",
-                                 "celu",
-                                 "mish",
-                                 "hardsigmoid",
-                                 "leaky_relu",
-                                 "softplus",
-                                 "sigmoid",
-                                 "tanh",
-                                 "log_sigmoid",
-                                 "softmax.int",
-                                 "log_softmax.int",
-                                 "glu",
-                                 "max_pool1d",
-                                 "max_pool2d",
-                                 "avg_pool1d",
-                                 "avg_pool2d",
-                                 "avg_pool3d",
-                                 "upsample_nearest2d",
-                                 "upsample_bilinear2d",
-                                 "upsample_bicubic2d",
-                                 "pixel_shuffle",
-                                 "pixel_unshuffle",
-                                 "constant_pad_nd",
-                                 "repeat",
-                                 "cat",
-                                 "stack",
-                                 "mean.dim",
-                                 "sum.dim_IntList",
-                                 "amax",
-                                 "amin",
-                                 "add.Tensor",
-                                 "add.Scalar",
-                                 "sub.Tensor",
-                                 "sub.Scalar",
-                                 "rsub.Scalar",
-                                 "mul.Tensor",
-                                 "mul.Scalar",
-                                 "div.Tensor",
-                                 "div.Scalar",
-                                 "pow.Tensor_Scalar",
-                                 "pow.Tensor_Tensor",
-                                 "neg",
-                                 "abs",
-                                 "sqrt",
-                                 "rsqrt",
-                                 "exp",
-                                 "log",
-                                 "log1p",
-                                 "expm1",
-                                 "reciprocal",
-                                 "square",
-                                 "sin",
-                                 "cos",
-                                 "erf",
-                                 "sign",
-                                 "floor",
-                                 "ceil",
-                                 "clamp",
-                                 "clamp_min",
-                                 "clamp_max",
-                                 "maximum",
-                                 "minimum",
-                                 "gt.Scalar",
-                                 "lt.Scalar",
-                                 "ge.Scalar",
-                                 "le.Scalar",
-                                 "eq.Scalar"})
-            all.push_back({name, {}, {}});
-        for (const char* name : {"view", "reshape", "flatten.using_ints", "unflatten.int",
-                                 "permute", "transpose.int", "squeeze.dim", "unsqueeze", "expand",
-                                 "slice.Tensor", "narrow", "select.int", "contiguous"})
-            all.push_back({name, {}, {}, {}, true});
+        for (const std::string_view name : words(keeping_the_shape))
+            all.push_back({name, same_as_first});
+        for (const std::string_view name : words(known_to_aten)) all.push_back({name});
+        for (const std::string_view name : words(views)) {
+            all.push_back({name});
+            all.back().is_view = true;
+        }
         std::sort(all.begin(), all.end(),
                   [](const Operator& a, const Operator& b) { return a.name < b.name; });
         return all;

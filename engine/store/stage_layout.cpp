@@ -188,21 +188,21 @@ StoredColumn read_column(hid_t file, Domain domain, const std::string& name, std
     return column;
 }
 
+herr_t collect_link(hid_t, const char* name, const H5L_info_t*, void* names)
+{
+    static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+    return 0;
+}
+
 std::vector<std::string> names_in(hid_t file, const char* group)
 {
     const auto doing = [&] { return fmt::format("list group {}", group); };
     const Hdf5Handle opened =
         hdf5_own(H5Gopen2(file, group, H5P_DEFAULT), H5Gclose, "H5Gopen2", doing);
-    H5G_info_t about;
-    hdf5_check(H5Gget_info(opened.id(), &about), "H5Gget_info", doing);
     std::vector<std::string> names;
-    for (hsize_t link = 0; link < about.nlinks; ++link) {
-        std::array<char, 1024> name{};
-        hdf5_check(H5Lget_name_by_idx(opened.id(), ".", H5_INDEX_NAME, H5_ITER_INC, link,
-                                      name.data(), name.size(), H5P_DEFAULT),
-                   "H5Lget_name_by_idx", doing);
-        names.emplace_back(name.data());
-    }
+    // One pass: asking for one name after the other sorts all of them every time.
+    hdf5_check(H5Literate(opened.id(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_link, &names),
+               "H5Literate", doing);
     return names;
 }
 

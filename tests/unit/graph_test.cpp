@@ -209,6 +209,23 @@ TEST_F(Graph, WhatDependsOnNoImageIsComputedOnce)
     for (const TapSpec& tap : twin.parts[0].backbone->taps()) EXPECT_NE(tap.name, "doubled");
 }
 
+TEST_F(Graph, AListMayMixConstantsAndValues)
+{
+    GraphBundle bundle = small_network();
+    bundle.tensors["scale"] = test::arbitrary({2}, 12);
+    bundle.add("scaled", "einsum", {{"tensors", {"logits", "scale"}}}, {{"equation", "bi,i->bi"}},
+               {"batch", 2});
+    Twin twin = loaded(with_last(bundle, {2}, 2));
+    Twin plain = loaded(small_network());
+    const auto rows = images(2);
+
+    const auto scaled = respond<float>(twin, rows);
+    const auto logits = respond<float>(plain, rows);
+
+    for (std::size_t i = 0; i < 4; ++i)
+        EXPECT_NEAR(scaled[i], logits[i] * double(bundle.tensors["scale"].values[i % 2]), 1e-6);
+}
+
 TEST_F(Graph, ABundleIsComparedWithItsSamples)
 {
     GraphBundle bundle = small_network();

@@ -84,6 +84,43 @@ TEST_F(StoreSink, WhatIsWrittenIsReadBackAfterReopening)
     sink->close();
 }
 
+TEST_F(StoreSink, TakesFiveThousandColumns)
+{
+    constexpr std::size_t columns = 5'000;
+    fixture.columns.clear();
+    for (std::size_t i = 0; i < columns; ++i)
+        fixture.columns.push_back(
+            {fmt::format("area_{}", i), Domain::item, ElementType::f32, {}, "", "one number"});
+    const auto value = [](ItemId item, std::size_t column) {
+        return static_cast<float>(index_of(item)) + 0.25F * static_cast<float>(column);
+    };
+    auto sink = fixture.open(*communicator);
+    for (std::uint64_t id = 0; id < fixture.plan.shards(); ++id) {
+        const Shard shard = fixture.plan.shard(ShardId{id});
+        for (std::size_t column = 0; column < columns; ++column) {
+            OwnedBatch rows(ElementType::f32, {static_cast<std::int64_t>(shard.items.count)});
+            for (std::uint64_t i = 0; i < shard.items.count; ++i)
+                rows.values<float>()[i] = value(shard.items.first + i, column);
+            sink->write(shard, ColumnId{static_cast<std::uint32_t>(column)}, std::move(rows));
+        }
+        sink->seal(shard, 0, 0.25F, {});
+    }
+    sink->checkpoint(1);
+    sink->write_summary({});
+    sink->close();
+
+    sink = fixture.open(*communicator);
+
+    EXPECT_TRUE(sink->state().complete);
+    for (std::uint64_t id = 0; id < fixture.plan.shards(); ++id)
+        EXPECT_TRUE(sink->verify(fixture.plan.shard(ShardId{id})));
+    for (const std::size_t column : {std::size_t{0}, columns / 2, columns - 1}) {
+        const OwnedBatch rows = sink->read(ColumnId{static_cast<std::uint32_t>(column)}, 7, 1);
+        EXPECT_EQ(rows.values<float>()[0], value(ItemId{7}, column));
+    }
+    sink->close();
+}
+
 TEST_F(StoreSink, TellsTheChecksumOfTheColumnsWhenAShardIsSealed)
 {
     const auto sink = fixture.open(*communicator);

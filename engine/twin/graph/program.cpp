@@ -280,10 +280,13 @@ void GraphProgram::compute_constants()
         constants_[call.slot] = stack.at(0).toTensor();
     }
     std::erase_if(calls_, is_small_constant);
-    // What calls need of them is bound to their arguments.
-    for (at::Tensor& constant : constants_) {
-        if (constant.defined()) constant_bytes_ += bytes_of_tensor(constant);
-        constant.reset();
+    std::set<std::size_t> listed;  // beside values that are computed: these are not bound
+    for (const GraphCall& call : calls_)
+        for (const GraphArgument& argument : call.arguments)
+            listed.insert(argument.slots.begin(), argument.slots.end());
+    for (std::size_t slot = 0; slot < constants_.size(); ++slot) {
+        if (constants_[slot].defined()) constant_bytes_ += bytes_of_tensor(constants_[slot]);
+        if (listed.count(slot) == 0) constants_[slot].reset();
     }
 }
 
@@ -344,7 +347,7 @@ GraphProgram::Plan GraphProgram::plan(const std::vector<std::size_t>& wanted) co
 
 std::vector<at::Tensor> GraphProgram::run(const Plan& plan, const at::Tensor& input) const
 {
-    std::vector<at::Tensor> slots(constants_.size());
+    std::vector<at::Tensor> slots = constants_;
     slots[0] = input;
     for (const Plan::Call& step : plan.calls) {
         const GraphCall& call = calls_[step.call];

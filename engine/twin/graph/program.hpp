@@ -65,7 +65,7 @@ private:
 
     std::int64_t rows_;
     std::vector<GraphCall> calls_;
-    std::vector<at::Tensor> constants_;  ///< by slot, while the program is made
+    std::vector<at::Tensor> constants_;  ///< by slot; those that no argument holds
     std::vector<Value> values_;
     std::vector<std::size_t> call_of_value_;
     double constant_bytes_ = 0.0;

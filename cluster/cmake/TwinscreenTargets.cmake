@@ -111,4 +111,7 @@ macro(twinscreen_set_test_properties test)
   set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]"
     ENVIRONMENT "${TWINSCREEN_TEST_ENVIRONMENT}")
+  if(CMAKE_CXX_FLAGS MATCHES -fsanitize)
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT TWINSCREEN_SANITIZED=1)
+  endif()
 endmacro()

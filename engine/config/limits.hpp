@@ -18,6 +18,6 @@ inline constexpr std::size_t most_mistakes = 1000;  // of one TOML file; then re
 inline constexpr std::size_t longest_suggestion = 256;
 
 inline constexpr std::uint64_t largest_table = std::uint64_t{256} << 20U;  // a CSV file [bytes]
-inline constexpr std::size_t most_table_columns = 4096;
+inline constexpr std::size_t most_table_columns = 16'384;
 
 }  // namespace twinscreen

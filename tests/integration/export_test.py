@@ -20,12 +20,14 @@ sys.path.insert(0, str(CONVERTERS))
 try:
     import numpy as np
     from PIL import Image
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load_file, save_file
 
     from bundle_writer import ConversionError
     from export_model import export_model, export_onnx
     from graph_operators import OPERATORS
-    from graph_reference import evaluate
+    from graph_reference import ProbedBuilder, evaluate
+    from graph_writer import (identity_network, sample_images, stimulus_facts, unit_rows,
+                              write_graph_bundle)
 except ImportError as missing:
     harness.skip(f"this Python lacks a package of the converters ({missing})")
 try:
@@ -566,6 +568,83 @@ def the_executable_computes_the_same(place):
     print(f"  {len(bundles)} bundles")
 
 
+# ---- readouts
+
+def small_backbone(folder):
+    """image [3, 8, 8] -> relu(conv) [6, 8, 8], and a layer behind it."""
+    rng = np.random.default_rng(7)
+    net = ProbedBuilder((3, 8, 8))
+    weight = net.constant("conv.weight", rng.normal(size=(6, 3, 3, 3)).astype(np.float32))
+    conv = net.add("conv2d", "conv", {"input": "image", "weight": weight}, {"padding": [1, 1]})
+    relu = net.add("relu", "relu", {"self": conv})
+    head = net.constant("head.weight", rng.normal(size=(2, 6, 1, 1)).astype(np.float32))
+    net.add("conv2d", "head", {"input": relu, "weight": head})
+    graph = net.graph(["head"])
+    mean = scale = [127.5] * 3
+    images = sample_images((3, 8, 8), mean, scale)
+    answers = evaluate(graph, net.tensors, images)
+    silently(write_graph_bundle, folder,
+             {"name": "small", "response_unit": "", "licence": "none", "citation": "none"},
+             graph, net.tensors, stimulus_facts((3, 8, 8), mean, scale, "test"),
+             [identity_network(graph, "head")], unit_rows(map(str, range(128)), "small", "head"),
+             {"input": images, "output.head": answers["head"]})
+    return Bundle(folder)
+
+
+def ridge_readouts_share_a_backbone(place):
+    rng = np.random.default_rng(8)
+    voxels = {("a", "V1"): 5, ("a", "LOC"): 3, ("b", "V1"): 4}
+    readouts = {}
+    for (subject, area), count in voxels.items():
+        readouts[f"{subject}.{area}.coef"] = rng.normal(size=(count, 6)).astype(np.float32)
+        readouts[f"{subject}.{area}.intercept"] = rng.normal(size=count).astype(np.float32)
+    save_file(readouts, place / "ridge.safetensors")
+    backbone = small_backbone(place / "ridge_backbone")
+    made = place / "ridge"
+    result = convert("convert_ridge_readouts.py", place / "ridge.safetensors", backbone.folder, made,
+                     "--tap", "relu")
+    assert result.returncode == 0, result
+    for tap, sentence in (("reluu", "no node 'reluu'"), ("head", "the readouts want 6 features")):
+        result = convert("convert_ridge_readouts.py", place / "ridge.safetensors", backbone.folder,
+                         place / "none", "--tap", tap)
+        assert result.returncode == 3 and sentence in result.stderr, result
+    if not os.environ.get("TWINSCREEN_EXECUTABLE"):
+        not_tried("TWINSCREEN_EXECUTABLE does not name the program to test")
+        return
+    import h5py
+    run("check", made)
+    pixels = pixels_of(backbone)
+    np.save(place / "ridge.npy", pixels)
+    run("encode", made, place / "ridge.npy", place / "ridge.h5")
+    images = (pixels.transpose(0, 3, 1, 2) / 127.5 - 1.0).astype(np.float32)
+    features = evaluate(dict(backbone.graph, outputs=["relu"]), backbone.tensors,
+                        images)["relu"].mean(axis=(2, 3))
+    # Units are in the order of the names, as the file lists them.
+    wanted = np.concatenate(
+        [features @ readouts[f"{name}.coef"].T + readouts[f"{name}.intercept"]
+         for name in sorted(".".join(key) for key in voxels)], axis=1)
+    with h5py.File(place / "ridge.h5") as store:
+        assert_near(store["columns/response"][()], wanted, "readouts")
+        areas = [f"{s.decode()}.{a.decode()}" for s, a in zip(store["units/subject"][()],
+                                                             store["units/area"][()])]
+    assert areas == [name for name in sorted(".".join(key) for key in voxels)
+                     for _ in range(voxels[tuple(name.split("."))])]
+
+
+def published_readouts_of_five_areas(place):
+    data = harness.data_folder()
+    folder = place / "bundles" / "squeezenet_1_1"
+    if data is None or not folder.exists():
+        not_tried("no real data (TWINSCREEN_DATA), or no onnx package")
+        return
+    file = data / "img2fmri-ridge-readouts" / "ridge_readouts_subj1_subj2.safetensors"
+    result = convert("convert_ridge_readouts.py", file, folder, place / "img2fmri", "--tap",
+                     "fire9/concat_1")
+    assert result.returncode == 0 and "3955 units, 10 networks" in result.stdout, result
+    if os.environ.get("TWINSCREEN_EXECUTABLE"):
+        run("check", place / "img2fmri")
+
+
 def main():
     with Workplace() as place:
         harness.run_checks(
@@ -582,6 +661,8 @@ def main():
             modules_by_name_get_weights_from_safetensors_only,
             common_architectures_export,
             the_executable_computes_the_same,
+            ridge_readouts_share_a_backbone,
+            published_readouts_of_five_areas,
         )
 
 

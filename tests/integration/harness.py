@@ -58,6 +58,14 @@ def skip(reason):
     sys.exit(SKIPPED)
 
 
+def may_bound_memory():
+    """False, said aloud, where a sanitizer wants terabytes of addresses for itself."""
+    if "TWINSCREEN_SANITIZED" not in os.environ:
+        return True
+    print("  not tried: a bound on memory, with a sanitizer")
+    return False
+
+
 def h5py_or_skip():
     """The h5py module."""
     try:

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Puts linear readouts of voxels or neurons on a node of a graph bundle: a twin of several subjects
+and areas that share one backbone.
+
+The readouts are a .safetensors file with SUBJECT.AREA.coef [voxels, features] and
+SUBJECT.AREA.intercept [voxels], as a ridge regression leaves them (for example those of img2fmri,
+fitted to BOLD5000: 512 features, five areas, two subjects). Where the node computes a map
+[channels, height, width] of as many channels as there are features, its mean over the pixels is
+taken.
+
+Readouts mean something on the features that they were fitted to. On another backbone of the same
+width they are only a real workload: say so where you show the results.
+
+Example:
+  convert_ridge_readouts.py data/img2fmri-ridge-readouts/ridge_readouts_subj1_subj2.safetensors \\
+      bundles/squeezenet_1_1 bundles/img2fmri_on_squeezenet --tap fire9/concat_1
+  twinscreen list bundles/img2fmri_on_squeezenet
+"""
+
+import argparse
+import json
+import math
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+from bundle_writer import ConversionError, check_finite, run
+from convert_v4_compact import load
+from graph_reference import evaluate
+from graph_writer import names_in, write_graph_bundle
+
+
+class Backbone:
+    """A graph bundle as it lies on the disk."""
+
+    def __init__(self, folder):
+        self.description = tomllib.loads((folder / "twin.toml").read_text(encoding="utf-8"))
+        if self.description.get("family") != "graph":
+            raise ConversionError(f"{folder}: is a bundle of family "
+                                  f"'{self.description.get('family')}', expected 'graph'")
+        self.graph = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        self.tensors = load(folder / self.description["weights"])
+        self.images = load(folder / self.description["samples"])["input"]
+
+    def facts(self):
+        return {name: (fact["value"], fact["source"])
+                for name, fact in self.description["stimulus"].items()}
+
+    def shape_of(self, name):
+        for node in self.graph["nodes"]:
+            if node["name"] == name:
+                return node["shape"]
+        near = [node["name"] for node in self.graph["nodes"] if name.lower() in node["name"].lower()]
+        raise ConversionError(f"the network has no node '{name}'"
+                              + (f"; similar: {', '.join(near[:8])}" if near else ""))
+
+    def up_to(self, output):
+        """The graph that ends at that node."""
+        needed = {output}
+        for node in reversed(self.graph["nodes"]):
+            if node["name"] in needed:
+                needed.update(names_in(node["inputs"]))
+        nodes = [node for node in self.graph["nodes"] if node["name"] in needed]
+        return dict(self.graph, nodes=nodes, outputs=[output])
+
+    def features(self, tap, width):
+        """The node whose row has as many values as a readout has features; its name."""
+        shape = self.shape_of(tap)
+        row = shape[1:]
+        if shape[0] != "batch" or not all(isinstance(extent, int) for extent in row):
+            raise ConversionError(f"node '{tap}' has shape {shape}, expected one row per image")
+        if math.prod(row) == width:
+            return tap
+        if len(row) != 3 or row[0] != width:
+            raise ConversionError(f"node '{tap}' computes {row}, the readouts want {width} features")
+        name = f"{tap}.mean"
+        self.graph["nodes"].append({"name": name, "operator": "mean.dim", "inputs": {"self": tap},
+                                    "attributes": {"dim": [2, 3]}, "shape": ["batch", width]})
+        return name
+
+
+def read_readouts(file):
+    """[(subject, area, coef [voxels, features], intercept [voxels])] in the order of the names."""
+    tensors = load(file)
+    readouts = []
+    for name in sorted(tensors):
+        if not name.endswith(".coef"):
+            continue
+        subject, _, area = name.removesuffix(".coef").partition(".")
+        coef, intercept = tensors[name], tensors.get(name.removesuffix("coef") + "intercept")
+        if not area or coef.ndim != 2:
+            raise ConversionError(f"{file}: '{name}' is not SUBJECT.AREA.coef [voxels, features]")
+        if intercept is None or intercept.shape != coef.shape[:1]:
+            raise ConversionError(f"{file}: '{subject}.{area}.intercept' is not [{coef.shape[0]}]")
+        check_finite(name, coef)
+        readouts.append((subject, area, coef, intercept))
+    widths = sorted({coef.shape[1] for _, _, coef, _ in readouts})
+    if len(widths) != 1:
+        raise ConversionError(f"{file}: the readouts take {widths} features, expected one number")
+    return readouts
+
+
+def unit_row(subject, area, voxel):
+    return {"id": f"{subject}/{area}/{voxel:04d}", "subject": subject, "area": area,
+            "heldout_r": math.nan, "noise_ceiling": math.nan, "x": math.nan, "y": math.nan}
+
+
+def convert(readouts, backbone, out, tap, licence, citation):
+    width = readouts[0][2].shape[1]
+    features = backbone.features(tap, width)
+    graph = backbone.up_to(features)
+    shape = next(node["shape"] for node in graph["nodes"] if node["name"] == features)
+    answers = evaluate(graph, backbone.tensors, backbone.images)
+    tensors, networks, units = dict(backbone.tensors), [], []
+    for subject, area, coef, intercept in readouts:
+        prefix = f"{subject}.{area}."
+        tensors[prefix + "readout.kernel"] = np.ascontiguousarray(coef.T)
+        tensors[prefix + "readout.bias"] = intercept
+        networks.append({"prefix": prefix, "tap": features, "tap_shape": shape[1:],
+                         "readout": "dense", "units": len(intercept)})
+        units += [unit_row(subject, area, voxel) for voxel in range(len(intercept))]
+    described = backbone.description
+    write_graph_bundle(
+        out,
+        {"name": out.name, "response_unit": "as fitted",
+         "licence": f"{licence}; backbone: {described['licence']}",
+         "citation": f"{citation}; backbone: {described['citation']}"},
+        graph, tensors, backbone.facts(), networks, units,
+        {"input": backbone.images, f"output.{features}": answers[features]})
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readouts", type=Path, help="the .safetensors file")
+    parser.add_argument("backbone", type=Path, help="folder of a graph bundle")
+    parser.add_argument("out", type=Path, help="folder of the bundle to write")
+    parser.add_argument("--tap", required=True, metavar="NODE",
+                        help="the node that the readouts read (twinscreen list BACKBONE --taps)")
+    parser.add_argument("--licence", default="not stated", help="of the readouts")
+    parser.add_argument("--citation", default="not stated", help="of the readouts")
+    arguments = parser.parse_args()
+    convert(read_readouts(arguments.readouts), Backbone(arguments.backbone), arguments.out,
+            arguments.tap, arguments.licence, arguments.citation)
+
+
+if __name__ == "__main__":
+    run(main)

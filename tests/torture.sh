@@ -16,7 +16,7 @@ results that never reached the disk. After each round the store must have the co
 undisturbed run. The seed is printed: the same seed draws the same faults (their effect depends on how
 fast this machine is).
 
-  --minutes M   begin no round after M minutes (default: 5)
+  --minutes M   begin no round after M minutes (default: 5, without --rounds)
   --rounds N    end after N rounds (default: no limit)
   --seed S      an integer (default: the time)
   --every-step  no chance: SIGKILL at every named step of the protocol, to rank 0 and to another, on

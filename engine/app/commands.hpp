@@ -33,6 +33,9 @@ int run_command(const CampaignOptions& options);
 int encode_command(const EncodeOptions& options);
 int verify_command(const std::filesystem::path& folder, bool json, bool reopen);
 int list_command(const std::filesystem::path& bundle, bool taps, bool json);
+/// Which converter makes a bundle of what, with an example of each.
+const char* import_examples();
+int import_command();
 int convert_command(const std::string& array, const std::filesystem::path& out);
 
 /// --limit as an override, so that it is checked and recorded like any other.

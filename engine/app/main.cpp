@@ -37,6 +37,7 @@ public:
         add_encode();
         add_verify();
         add_list();
+        add_import();
         add_convert();
         add_help();
     }
@@ -178,6 +179,14 @@ private:
         sub->add_flag("--taps", taps_, "what can be tapped in this twin's networks, with shapes");
         sub->add_flag("--json", flag_, "for programs");
         sub->callback([this] { action_ = [this] { return list_command(bundle_, taps_, flag_); }; });
+    }
+
+    void add_import()
+    {
+        CLI::App* sub =
+            command("import", "how models become bundles: each converter with an example",
+                    import_examples());
+        sub->callback([this] { action_ = import_command; });
     }
 
     void add_convert()

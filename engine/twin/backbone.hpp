@@ -14,8 +14,18 @@ namespace twinscreen {
 
 struct TapSpec {
     std::string name;
-    Shape row;  ///< shape of one row
+    Shape row;                    ///< shape of one row
+    bool channels_first = false;  ///< [channels, pixels...], else [pixels..., channels]
 };
+
+/// Channels of a tap: the extent that is not one of pixels.
+inline std::int64_t channels_of(const TapSpec& tap) noexcept
+{
+    return tap.row.rank == 0
+               ? 1
+               : tap.row
+                     .extent[tap.channels_first ? 0 : static_cast<std::size_t>(tap.row.rank - 1)];
+}
 
 struct NamedBatch {
     std::string name;

@@ -7,6 +7,7 @@
 #include "engine/twin/families.hpp"
 #include "engine/twin/load_bundle.hpp"
 #include "engine/twin/model_format.hpp"
+#include "engine/twin/twin_of_taps.hpp"
 
 namespace twinscreen {
 
@@ -89,6 +90,19 @@ void keep_wanted_units(ConfigSection& section, Twin& twin)
     keep_units(twin, rows);
 }
 
+/// `taps` of the campaign make the values of nodes the units of the twin.
+void read_taps_instead(ConfigSection& section, Twin& twin, Precision precision)
+{
+    const auto names = section.require<std::vector<std::string>>("taps");
+    const bool pooled = section.one_of("tap_pool", "none", {"none", "mean"}) == "mean";
+    if (names.empty()) section.complain("taps", "taps is empty: the twin would have no units");
+    try {
+        twin = twin_of_taps(std::move(twin), names, pooled, precision);
+    } catch (const Error& error) {
+        section.complain("taps", error.what());
+    }
+}
+
 Twin twin_of(ConfigSection& section, Precision precision)
 {
     std::vector<std::string> analytic = {"gabor_energy"};
@@ -132,7 +146,8 @@ Twin make_twin(ConfigSection& section, Precision precision)
         for (const TwinPart& part : twin.parts)
             for (const Axis& covariate : part.backbone->covariates())
                 static_cast<void>(section.has(covariate.name));
-        keep_wanted_units(section, twin);
+        if (section.has("taps")) read_taps_instead(section, twin, precision);
+        if (!section.has_mistakes()) keep_wanted_units(section, twin);
         section.reject_unknown_keys();
     }
     if (section.has_mistakes()) return {};

@@ -37,7 +37,8 @@ public:
           usual_(program_->plan(usual))
     {
         for (const GraphProgram::Value& value : program_->values())
-            taps_.push_back({value.name, shape_of(value.row)});
+            // Maps are [channels, height, width]; a row of tokens is [tokens, features].
+            taps_.push_back({value.name, shape_of(value.row), value.row.size() >= 3});
     }
 
     const std::string& digest() const noexcept override { return digest_; }
@@ -156,14 +157,14 @@ void require_input(const BundleDescription& bundle, const Graph& graph, const st
                        shape_text(graph.input_shape), shape_text(expected));
 }
 
-std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, TapId tap,
+std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, const Backbone& backbone, TapId tap,
                                     const WeightReader& weights, Precision precision)
 {
     if (entry.readout == "identity") {
         TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
                            "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
                            weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
-        return identity_readout(entry.tap_row, precision, tap);
+        return tap_readout(backbone, tap, precision, /*pooled=*/false);
     }
     TWINSCREEN_REQUIRE(entry.readout == "dense", data,
                        "bundle '{}': a graph has readout '{}', expected 'identity' or 'dense'",
@@ -192,9 +193,9 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
                    static_cast<double>(backbone->memory_bytes()));
     std::vector<TwinPart> parts;
     for (std::size_t i = 0; i < taps.size(); ++i)
-        parts.push_back(
-            {backbone, readout_of(bundle.networks[i], TapId{static_cast<std::uint32_t>(taps[i])},
-                                  WeightReader(bundle.spec.name, tensors), precision)});
+        parts.push_back({backbone, readout_of(bundle.networks[i], *backbone,
+                                              TapId{static_cast<std::uint32_t>(taps[i])},
+                                              WeightReader(bundle.spec.name, tensors), precision)});
     return parts;
 }
 

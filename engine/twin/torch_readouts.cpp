@@ -197,14 +197,17 @@ private:
     at::Tensor matrix_;
 };
 
-/// Values of the tap as they are.
-class IdentityReadout final : public Readout {
+/// Values of the tap as they are, or the means of its channels over all pixels.
+class TapReadout final : public Readout {
 public:
-    IdentityReadout(std::vector<std::int64_t> values, Shape tap_row, Precision precision, TapId tap)
+    /// values  positions in the tap's row, or channels where `pooled`
+    TapReadout(std::vector<std::int64_t> values, TapSpec tap, Precision precision, TapId id,
+               bool pooled)
         : values_(std::move(values)),
-          tap_row_(tap_row),
+          tap_(std::move(tap)),
           precision_(precision),
-          tap_{tap},
+          id_{id},
+          pooled_(pooled),
           index_(at::tensor(values_, at::kLong))
     {
     }
@@ -213,12 +216,12 @@ public:
     {
         return static_cast<std::int64_t>(values_.size());
     }
-    std::span<const TapId> taps() const noexcept override { return tap_; }
+    std::span<const TapId> taps() const noexcept override { return id_; }
     std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
     {
         std::vector<std::int64_t> chosen;
         for (const UnitId unit : units) chosen.push_back(values_.at(index_of(unit)));
-        return std::make_unique<IdentityReadout>(std::move(chosen), tap_row_, precision_, tap_[0]);
+        return std::make_unique<TapReadout>(std::move(chosen), tap_, precision_, id_[0], pooled_);
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
@@ -232,28 +235,47 @@ public:
     void apply(const Trace& trace, Batch responses, Executor&) override
     {
         const c10::NoGradGuard no_graph;
-        const at::Tensor tap = tensor_view(trace.tap(tap_[0]));
+        at::Tensor values = by_pixels(tensor_view(trace.tap(id_[0])));
+        if (pooled_) values = at::mean(values, pixel_axis());
         at::Tensor out = tensor_view(responses);
-        at::index_select_out(out, tap.view({tap.size(0), tap_row_.count()}), 1, index_);
+        at::index_select_out(out, values.flatten(1), 1, index_);
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
     {
         const c10::NoGradGuard no_graph;
-        const std::int64_t rows = trace.tap(tap_[0]).shape.extent[0];
+        const std::int64_t rows = trace.tap(id_[0]).shape.extent[0];
         std::vector<TapGradient> result(1);
-        result[0].tap = tap_[0];
-        result[0].values = OwnedBatch(element_type_of(precision_), tap_row_.with_rows(rows));
-        at::Tensor out = tensor_view(result[0].values.view()).view({rows, tap_row_.count()});
-        out.zero_().index_add_(1, index_, tensor_view(cotangents));
+        result[0].tap = id_[0];
+        result[0].values = OwnedBatch(element_type_of(precision_), tap_.row.with_rows(rows));
+        at::Tensor out = by_pixels(tensor_view(result[0].values.view())).zero_();
+        const at::Tensor given = tensor_view(cotangents);
+        if (pooled_)
+            out.add_(at::zeros({rows, channels_of(tap_)}, given.options())
+                         .index_add(1, index_, given)
+                         .div_(static_cast<double>(out.size(pixel_axis())))
+                         .unsqueeze(pixel_axis()));
+        else
+            out.view({rows, tap_.row.count()}).index_add_(1, index_, given);
         return result;
     }
 
 private:
-    std::vector<std::int64_t> values_;  // positions in the tap's row
-    Shape tap_row_;
+    std::int64_t pixel_axis() const { return tap_.channels_first ? 2 : 1; }
+    /// [rows, channels, pixels], or pixels first
+    at::Tensor by_pixels(const at::Tensor& tap) const
+    {
+        const std::int64_t channels = channels_of(tap_);
+        const std::int64_t pixels = tap_.row.count() / channels;
+        return tap_.channels_first ? tap.view({tap.size(0), channels, pixels})
+                                   : tap.view({tap.size(0), pixels, channels});
+    }
+
+    std::vector<std::int64_t> values_;
+    TapSpec tap_;
     Precision precision_;
-    std::array<TapId, 1> tap_;
+    std::array<TapId, 1> id_;
+    bool pooled_;
     at::Tensor index_;
 };
 
@@ -440,11 +462,13 @@ std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const Wei
                          entry.tap_row, precision, tap);
 }
 
-std::unique_ptr<Readout> identity_readout(const Shape& tap_row, Precision precision, TapId tap)
+std::unique_ptr<Readout> tap_readout(const Backbone& backbone, TapId tap, Precision precision,
+                                     bool pooled)
 {
-    std::vector<std::int64_t> all(size_of(tap_row.count()));
+    const TapSpec& spec = backbone.taps()[index_of(tap)];
+    std::vector<std::int64_t> all(size_of(pooled ? channels_of(spec) : spec.row.count()));
     std::iota(all.begin(), all.end(), std::int64_t{0});
-    return std::make_unique<IdentityReadout>(std::move(all), tap_row, precision, tap);
+    return std::make_unique<TapReadout>(std::move(all), spec, precision, tap, pooled);
 }
 
 std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,

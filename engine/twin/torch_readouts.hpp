@@ -20,8 +20,10 @@ std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
 std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
                                             Precision precision, TapId tap = TapId{0});
 
-/// The values of a tap's row, in row-major order.
-std::unique_ptr<Readout> identity_readout(const Shape& tap_row, Precision precision, TapId tap);
+/// The values of a tap's row in row-major order; or, pooled, the mean of each channel over all
+/// pixels (of each feature over all tokens).
+std::unique_ptr<Readout> tap_readout(const Backbone& backbone, TapId tap, Precision precision,
+                                     bool pooled);
 
 /// Output n = bias[n] + sum over pixels p of pool[p][n] * (mixing_bias[n] + map[p] . mixing[:, n]).
 struct MixingPool {

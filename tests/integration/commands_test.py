@@ -14,7 +14,8 @@ try:
 except ImportError as error:
     harness.skip(f"this Python lacks a module: {error}")
 
-COMMANDS = ("init", "check", "plan", "run", "encode", "verify", "list", "convert", "help")
+COMMANDS = ("init", "check", "plan", "run", "encode", "verify", "list", "import", "convert",
+            "help")
 
 CAMPAIGN = """
 name = "mine"

@@ -568,6 +568,33 @@ def the_executable_computes_the_same(place):
     print(f"  {len(bundles)} bundles")
 
 
+def published_families_say_the_same_as_graphs(place):
+    data = harness.data_folder()
+    if data is None or not os.environ.get("TWINSCREEN_EXECUTABLE"):
+        not_tried("no real data (TWINSCREEN_DATA), or no TWINSCREEN_EXECUTABLE")
+        return
+    import h5py
+
+    import mouse_as_graph
+    import v4_as_graph
+    images = data / "v4-compact-models/reference/images_190923_600to663_u8.npy"
+    for script, folder, name, writer in (
+        ("convert_v4_compact.py", "v4-compact-models", "v4_shared_25", v4_as_graph),
+        ("convert_sensorium.py", "sensorium-mouse-v1-twins", "mouse_cnn", mouse_as_graph),
+    ):
+        result = convert(script, data / folder, place / "own", "--only", name)
+        assert result.returncode == 0, result
+        own, graph = place / "own" / name, place / "own" / f"{name}_as_graph"
+        silently(writer.write, own, graph)
+        run("check", graph)
+        answers = []
+        for bundle in (own, graph):
+            run("encode", bundle, images, place / f"{bundle.name}.h5")
+            with h5py.File(place / f"{bundle.name}.h5") as store:
+                answers.append(store["columns/response"][()])
+        assert_near(answers[1], answers[0], f"{name} as a graph")
+
+
 # ---- readouts
 
 def small_backbone(folder):
@@ -631,6 +658,100 @@ def ridge_readouts_share_a_backbone(place):
                      for _ in range(voxels[tuple(name.split("."))])]
 
 
+def linear_model(rng, features, regressions, components=5):
+    """A model as numpy.save of nested dictionaries holds it; and the map that it stands for."""
+    model = {"scaler_param": {"scale_": rng.uniform(0.5, 2.0, features),
+                              "mean_": rng.normal(size=features), "n_features_in_": features},
+             "pca_param": {"components_": rng.normal(size=(components, features)) / features,
+                           "mean_": rng.normal(size=features) / 100, "n_components_": components}}
+    for place, outputs in regressions.items():
+        inside = model
+        *above, last = place.split("/")
+        for name in above:
+            inside = inside.setdefault(name, {})
+        inside[last] = {"coef_": rng.normal(size=(outputs, components)),
+                        "intercept_": rng.normal(size=outputs), "n_features_in_": components}
+
+    def answer(values, regression):
+        scaled = (values - model["scaler_param"]["mean_"]) / model["scaler_param"]["scale_"]
+        reduced = (scaled - model["pca_param"]["mean_"]) @ model["pca_param"]["components_"].T
+        for name in regression.split("/"):
+            inside = model[name] if name in model else inside[name]
+        return reduced @ inside["coef_"].T + inside["intercept_"]
+    return model, answer
+
+
+def encoded(place, bundle, pixels):
+    """(responses, unit table) of the executable."""
+    import h5py
+    run("check", bundle)
+    np.save(place / "pixels.npy", pixels)
+    run("encode", bundle, place / "pixels.npy", place / f"{bundle.name}.h5")
+    with h5py.File(place / f"{bundle.name}.h5") as store:
+        texts = {name: [cell.decode() if isinstance(cell, bytes) else cell
+                        for cell in column[()]] for name, column in store["units"].items()}
+        return store["columns/response"][()], texts
+
+
+def linear_models_of_surface_and_eeg(place):
+    rng = np.random.default_rng(9)
+    backbone = small_backbone(place / "linear_backbone")
+    features = 6 * 64 + 2 * 64
+    pixels = pixels_of(backbone)
+    images = (pixels.transpose(0, 3, 1, 2) / 127.5 - 1.0).astype(np.float32)
+    taps = evaluate(dict(backbone.graph, outputs=["relu", "head"]), backbone.tensors, images)
+    values = np.concatenate([taps[name].reshape(3, -1) for name in ("relu", "head")], axis=1)
+
+    surface, of_surface = linear_model(rng, features, {"lh_reg_param": 7, "rh_reg_param": 4})
+    np.save(place / "surface.npy", surface)
+    np.save(place / "areas.npy", {"fmri": {
+        "lh_ncsnr": rng.uniform(size=7), "rh_ncsnr": rng.uniform(size=4),
+        "lh_fsaverage_rois": {"V1v": np.array([5, 2]), "V2v": np.array([2, 3]), "PPA": np.array([])},
+        "rh_fsaverage_rois": {"V1v": np.array([0]), "V2v": np.array([3]), "PPA": np.array([1])}}})
+    common = (backbone.folder, place / "surface", "--taps", "relu,head", "--subject", "1")
+    result = convert("convert_linear_model.py", place / "surface.npy", *common, "--metadata",
+                     place / "areas.npy", "--area", "V1v", "--area", "V2v")
+    assert result.returncode == 0 and "5 units, 2 networks" in result.stdout, result
+
+    eeg, of_eeg = linear_model(rng, features, {"reg_param/rep-1": 6, "reg_param/rep-2": 6})
+    np.save(place / "eeg.npy", eeg)
+    timed = (backbone.folder, place / "eeg", "--taps", "relu,head", "--subject", "2",
+             "--times=-0.1,0,0.05")
+    result = convert("convert_linear_model.py", place / "eeg.npy", *timed, "--channels", "Oz,Pz")
+    assert result.returncode == 0 and "12 units, 2 networks" in result.stdout, result
+
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {place / 'harm'}",)
+    np.save(place / "hostile.npy", {"scaler_param": Hostile()})
+    for file, more, sentence in (
+        ("hostile.npy", common, "names posix.system, which is refused"),
+        ("eeg.npy", (*timed, "--channels", "Oz"), "1 channels and 3 times give 3"),
+        ("surface.npy", (backbone.folder, place / "none", "--taps", "relu", "--subject", "1"),
+         "is for 512 features, the taps give 384"),
+        ("surface.npy", (*common, "--metadata", place / "areas.npy", "--area", "V9"),
+         "no area V9"),
+    ):
+        result = convert("convert_linear_model.py", place / file, *more)
+        assert result.returncode == 3 and sentence in result.stderr, (sentence, result)
+    assert not (place / "harm").exists()
+
+    if not os.environ.get("TWINSCREEN_EXECUTABLE"):
+        not_tried("TWINSCREEN_EXECUTABLE does not name the program to test")
+        return
+    found, units = encoded(place, place / "surface", pixels)
+    wanted = np.concatenate([of_surface(values, "lh_reg_param")[:, [2, 3, 5]],
+                             of_surface(values, "rh_reg_param")[:, [0, 3]]], axis=1)
+    assert_near(found, wanted, "the surface model")
+    assert units["area"] == ["V1v", "V2v", "V1v", "V1v", "V2v"], units
+    assert units["hemisphere"] == ["lh", "lh", "lh", "rh", "rh"], units
+    found, units = encoded(place, place / "eeg", pixels)
+    wanted = np.concatenate([of_eeg(values, f"reg_param/rep-{k}") for k in (1, 2)], axis=1)
+    assert_near(found, wanted, "the EEG model")
+    assert units["channel"][:4] == ["Oz", "Oz", "Oz", "Pz"], units
+    np.testing.assert_allclose(units["time"][:3], [-0.1, -0.05, 0.0], atol=1e-9)
+
+
 def published_readouts_of_five_areas(place):
     data = harness.data_folder()
     folder = place / "bundles" / "squeezenet_1_1"
@@ -661,7 +782,9 @@ def main():
             modules_by_name_get_weights_from_safetensors_only,
             common_architectures_export,
             the_executable_computes_the_same,
+            published_families_say_the_same_as_graphs,
             ridge_readouts_share_a_backbone,
+            linear_models_of_surface_and_eeg,
             published_readouts_of_five_areas,
         )
 

@@ -2,6 +2,7 @@
 undisturbed run. Started by tests/torture.sh, whose --help says more."""
 
 import argparse
+import math
 import os
 import random
 import signal
@@ -134,10 +135,15 @@ def one_round(place, number, calm_s, draw):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=sys.maxsize)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    return parser.parse_args()
+    settings = parser.parse_args()
+    if settings.minutes is None:
+        settings.minutes = 5.0 if settings.rounds is None else math.inf
+    if settings.rounds is None:
+        settings.rounds = sys.maxsize
+    return settings
 
 
 def main():

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/config/section.hpp"
+#include "engine/twin/twin_of_taps.hpp"
 #include "tests/unit/graph_bundle.hpp"
 
 namespace twinscreen {
@@ -224,6 +226,51 @@ TEST_F(Graph, AListMayMixConstantsAndValues)
 
     for (std::size_t i = 0; i < 4; ++i)
         EXPECT_NEAR(scaled[i], logits[i] * double(bundle.tensors["scale"].values[i % 2]), 1e-6);
+}
+
+TEST_F(Graph, ACampaignMayAskForTapsInsteadOfUnits)
+{
+    small_network().write(folder_ / "small", 2);
+    const auto made = [&](const std::string& keys) {
+        ConfigDocument campaign = ConfigDocument::parse("[twin]\nbundle = \"small\"\n" + keys,
+                                                        "campaign.toml", folder_.path());
+        ConfigSection section = campaign.root().child("twin");
+        Twin twin = make_twin(section);
+        campaign.throw_if_invalid();
+        return twin;
+    };
+    Twin maps = made("taps = [\"relu\", \"pool\"]\n");
+    Twin means = made("taps = [\"relu\"]\ntap_pool = \"mean\"\nunits = \"id != 'relu/1'\"\n");
+    const auto rows = images(2);
+
+    const auto values = respond<float>(maps, rows);
+    const auto pooled = respond<float>(means, rows);
+
+    EXPECT_EQ(maps.units.rows(), 4 * 64 + 4U);
+    EXPECT_EQ(maps.units.text("id", 4 * 64), "pool/0");
+    EXPECT_EQ(maps.units.text("area", 0), "relu");
+    for (std::size_t row = 0; row < 2; ++row)
+        for (std::size_t unit = 0; unit < 3; ++unit) {
+            const std::size_t channel = std::vector<std::size_t>{0, 2, 3}[unit];
+            EXPECT_NEAR(pooled[row * 3 + unit], values[row * 260 + 256 + channel], 1e-6);
+        }
+    EXPECT_NE(maps.spec.digest, loaded(small_network()).spec.digest);
+    EXPECT_NE(test::error_text([&] {
+                  made("taps = [\"rellu\"]\n");
+              }).find("no network of the twin has a tap 'rellu'"),
+              std::string::npos);
+    EXPECT_NE(test::error_text([&] { made("taps = []\n"); }).find("taps is empty"),
+              std::string::npos);
+}
+
+TEST_F(Graph, MeansOfTapsHaveAGradient)
+{
+    GraphBundle bundle = small_network();
+    bundle.graph["nodes"][2]["operator"] = "silu";
+    Twin twin = loaded(bundle, Precision::f64);
+    twin = twin_of_taps(std::move(twin), {"relu"}, /*pooled=*/true, Precision::f64);
+
+    test::expect_gradient_matches_differences(twin, images(2), {}, 1e-4);
 }
 
 TEST_F(Graph, ABundleIsComparedWithItsSamples)
@@ -480,6 +527,10 @@ std::vector<OperatorCase> operator_cases()
         {"roll", {{"self", "image"}}, {{"shifts", {1}}, {"dims", {3}}}, map_shape},
         {"flip", {{"self", "image"}}, {{"dims", {1}}}, map_shape},
         {"index_select", {{"self", "image"}, {"index", "picks"}}, {{"dim", 1}}, {"batch", 2, 8, 8}},
+        {"grid_sampler",
+         {{"input", "image"}, {"grid", "grid"}},
+         {{"interpolation_mode", 0}, {"padding_mode", 0}, {"align_corners", true}},
+         {"batch", 3, 1, 4}},
         {"mean.dim", {{"self", "image"}}, {{"dim", {2, 3}}, {"keepdim", true}}, {"batch", 3, 1, 1}},
         {"sum.dim_IntList", {{"self", "image"}}, {{"dim", {1}}}, {"batch", 8, 8}},
         {"amax", {{"self", "image"}}, {{"dim", {2, 3}}}, {"batch", 3}},
@@ -548,6 +599,10 @@ TEST_F(Graph, EveryOperatorHasTheShapeThatWasInferredForIt)
     bundle.add("volume", "unsqueeze", {{"self", "image"}}, {{"dim", 1}}, {"batch", 1, 3, 8, 8});
     bundle.add("blocks", "reshape", {{"self", "image"}}, {{"shape", {"batch", 12, 4, 4}}},
                {"batch", 12, 4, 4});
+    bundle.add("first row", "narrow", {{"self", "rows"}}, {{"dim", 1}, {"start", 0}, {"length", 1}},
+               {"batch", 1, 8});
+    bundle.add("grid", "reshape", {{"self", "first row"}}, {{"shape", {"batch", 1, 4, 2}}},
+               {"batch", 1, 4, 2});
     bundle.add("positive", "gt.Scalar", {{"self", "image"}}, {{"other", 0}}, map_shape);
     std::vector<std::string> tried;
     for (const OperatorCase& c : operator_cases()) {

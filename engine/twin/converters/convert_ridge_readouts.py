@@ -18,66 +18,32 @@ Example:
 """
 
 import argparse
-import json
 import math
-import tomllib
 from pathlib import Path
 
 import numpy as np
 
 from bundle_writer import ConversionError, check_finite, run
 from convert_v4_compact import load
-from graph_reference import evaluate
-from graph_writer import names_in, write_graph_bundle
+from graph_bundle import GraphBundle
+from graph_writer import write_graph_bundle
 
 
-class Backbone:
-    """A graph bundle as it lies on the disk."""
+def features_of(backbone, tap, width):
+    """The node whose row has as many values as a readout has features; its name."""
+    row = backbone.row_of(tap)
+    if backbone.width_of(tap) == width:
+        return tap
+    if len(row) != 3 or row[0] != width:
+        raise ConversionError(f"node '{tap}' computes {row}, the readouts want {width} features")
+    return backbone.add("mean.dim", f"{tap}.mean", {"self": tap}, {"dim": [2, 3]},
+                        ["batch", width])
 
-    def __init__(self, folder):
-        self.description = tomllib.loads((folder / "twin.toml").read_text(encoding="utf-8"))
-        if self.description.get("family") != "graph":
-            raise ConversionError(f"{folder}: is a bundle of family "
-                                  f"'{self.description.get('family')}', expected 'graph'")
-        self.graph = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
-        self.tensors = load(folder / self.description["weights"])
-        self.images = load(folder / self.description["samples"])["input"]
 
-    def facts(self):
-        return {name: (fact["value"], fact["source"])
-                for name, fact in self.description["stimulus"].items()}
-
-    def shape_of(self, name):
-        for node in self.graph["nodes"]:
-            if node["name"] == name:
-                return node["shape"]
-        near = [node["name"] for node in self.graph["nodes"] if name.lower() in node["name"].lower()]
-        raise ConversionError(f"the network has no node '{name}'"
-                              + (f"; similar: {', '.join(near[:8])}" if near else ""))
-
-    def up_to(self, output):
-        """The graph that ends at that node."""
-        needed = {output}
-        for node in reversed(self.graph["nodes"]):
-            if node["name"] in needed:
-                needed.update(names_in(node["inputs"]))
-        nodes = [node for node in self.graph["nodes"] if node["name"] in needed]
-        return dict(self.graph, nodes=nodes, outputs=[output])
-
-    def features(self, tap, width):
-        """The node whose row has as many values as a readout has features; its name."""
-        shape = self.shape_of(tap)
-        row = shape[1:]
-        if shape[0] != "batch" or not all(isinstance(extent, int) for extent in row):
-            raise ConversionError(f"node '{tap}' has shape {shape}, expected one row per image")
-        if math.prod(row) == width:
-            return tap
-        if len(row) != 3 or row[0] != width:
-            raise ConversionError(f"node '{tap}' computes {row}, the readouts want {width} features")
-        name = f"{tap}.mean"
-        self.graph["nodes"].append({"name": name, "operator": "mean.dim", "inputs": {"self": tap},
-                                    "attributes": {"dim": [2, 3]}, "shape": ["batch", width]})
-        return name
+def features_answers(backbone, tap, features):
+    """What the features are for the sample images."""
+    values = backbone.answers(tap)[tap]
+    return values if features == tap else values.mean(axis=(2, 3))
 
 
 def read_readouts(file):
@@ -108,26 +74,23 @@ def unit_row(subject, area, voxel):
 
 def convert(readouts, backbone, out, tap, licence, citation):
     width = readouts[0][2].shape[1]
-    features = backbone.features(tap, width)
+    features = features_of(backbone, tap, width)
     graph = backbone.up_to(features)
-    shape = next(node["shape"] for node in graph["nodes"] if node["name"] == features)
-    answers = evaluate(graph, backbone.tensors, backbone.images)
+    answers = features_answers(backbone, tap, features)
     tensors, networks, units = dict(backbone.tensors), [], []
     for subject, area, coef, intercept in readouts:
         prefix = f"{subject}.{area}."
         tensors[prefix + "readout.kernel"] = np.ascontiguousarray(coef.T)
         tensors[prefix + "readout.bias"] = intercept
-        networks.append({"prefix": prefix, "tap": features, "tap_shape": shape[1:],
+        networks.append({"prefix": prefix, "tap": features, "tap_shape": backbone.row_of(features),
                          "readout": "dense", "units": len(intercept)})
         units += [unit_row(subject, area, voxel) for voxel in range(len(intercept))]
-    described = backbone.description
     write_graph_bundle(
         out,
         {"name": out.name, "response_unit": "as fitted",
-         "licence": f"{licence}; backbone: {described['licence']}",
-         "citation": f"{citation}; backbone: {described['citation']}"},
+         "licence": backbone.licence(licence), "citation": backbone.citation(citation)},
         graph, tensors, backbone.facts(), networks, units,
-        {"input": backbone.images, f"output.{features}": answers[features]})
+        {"input": backbone.images, f"output.{features}": answers})
 
 
 def main():
@@ -141,7 +104,7 @@ def main():
     parser.add_argument("--licence", default="not stated", help="of the readouts")
     parser.add_argument("--citation", default="not stated", help="of the readouts")
     arguments = parser.parse_args()
-    convert(read_readouts(arguments.readouts), Backbone(arguments.backbone), arguments.out,
+    convert(read_readouts(arguments.readouts), GraphBundle(arguments.backbone), arguments.out,
             arguments.tap, arguments.licence, arguments.citation)
 
 

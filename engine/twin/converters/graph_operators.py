@@ -20,6 +20,7 @@ OPERATORS = frozenset("""
 
     view reshape flatten.using_ints unflatten.int permute transpose.int squeeze.dim unsqueeze
     expand repeat cat stack slice.Tensor narrow select.int contiguous roll flip index_select
+    grid_sampler
 
     mean.dim sum.dim_IntList amax amin var.correction std.correction
 

@@ -144,6 +144,27 @@ def upsample_bilinear2d(self, output_size, align_corners, scales_h=None, scales_
     return self
 
 
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """Values between pixels [rows, channels, ...] at grid [rows, height, width, (x, y)] of -1..1."""
+    if interpolation_mode != 0 or padding_mode != 0:
+        raise ValueError("only bilinear sampling with zeros outside is known")
+    rows, _, height, width = input.shape
+    ends = [(extent - 1 if align_corners else extent) / 2 for extent in (width, height)]
+    places = [(grid[..., axis] + 1) * end - (0 if align_corners else 0.5)
+              for axis, end in enumerate(ends)]
+    corner = [np.floor(place).astype(np.int64) for place in places]
+    row = np.arange(rows).reshape(-1, 1, 1)
+    total = 0.0
+    for right in (0, 1):
+        for down in (0, 1):
+            x, y = corner[0] + right, corner[1] + down
+            share = (1 - np.abs(places[0] - x)) * (1 - np.abs(places[1] - y))
+            share = share * ((x >= 0) & (x < width) & (y >= 0) & (y < height))
+            pixels = input[row, :, np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)]
+            total = total + pixels * share[..., None]
+    return total.transpose(0, 3, 1, 2)
+
+
 def clamp(self, min=None, max=None):
     return np.clip(self, -np.inf if min is None else min, np.inf if max is None else max)
 
@@ -185,6 +206,7 @@ REFERENCE = {
     "pad": pad_last_axes,
     "upsample_nearest2d": upsample_nearest2d,
     "upsample_bilinear2d": upsample_bilinear2d,
+    "grid_sampler": grid_sampler,
     "reshape": lambda self, shape: self.reshape(shape),
     "permute": lambda self, dims: self.transpose(dims),
     "squeeze.dim": lambda self, dim: self.squeeze(dim),

@@ -126,6 +126,20 @@ at::Tensor selected(const Handle&, const Stack& stack)
     return of_shape(shape, input);
 }
 
+/// Every point of the grid [batch, points..., axes] takes a value of every channel.
+at::Tensor sampled(const Handle&, const Stack& stack)
+{
+    const at::Tensor input = stack.at(0).toTensor();
+    const at::Tensor grid = stack.at(1).toTensor();
+    TWINSCREEN_REQUIRE(input.dim() >= 3 && grid.dim() == input.dim() &&
+                           grid.size(-1) == input.dim() - 2 && grid.size(0) == input.size(0),
+                       data, "a grid of {} axes does not fit an input of {}", grid.dim(),
+                       input.dim());
+    std::vector<std::int64_t> shape = {input.size(0), input.size(1)};
+    shape.insert(shape.end(), grid.sizes().begin() + 1, grid.sizes().end() - 1);
+    return of_shape(shape, input);
+}
+
 double product(at::IntArrayRef shape)
 {
     double count = 1.0;
@@ -224,6 +238,7 @@ const std::vector<Operator>& operators()
             {"std.correction", spread},
             {"where.self", chosen},
             {"index_select", selected},
+            {"grid_sampler", sampled},
         };
         for (const std::string_view name : words(keeping_the_shape))
             all.push_back({name, same_as_first});

@@ -6,9 +6,10 @@ namespace twinscreen {
 
 const char* import_examples()
 {
-    return "Models become bundles once, by scripts in engine/twin/converters; each has a --help.\n"
-           "They need Python 3.11 with numpy and safetensors; cluster/quickstart.sh installs one\n"
-           "as ~/.cache/twinscreen/python/bin/python.\n"
+    return "Examples of each script in engine/twin/converters that turns models into bundles; "
+           "each\n"
+           "has a --help. They need Python 3.11 with numpy and safetensors; cluster/quickstart.sh\n"
+           "installs one as ~/.cache/twinscreen/python/bin/python.\n"
            "\n"
            "your own network, from ONNX (no PyTorch needed)\n"
            "  export_model.py onnx net.onnx bundles/net --name net --mean 127.5 --scale 127.5\n"

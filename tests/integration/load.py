@@ -126,7 +126,7 @@ def many_ranks(small):
 def many_shards(small):
     """The memory of rank 0 grows with the ledger only."""
     sizes = (100, 5_000) if small else (1_000, 100_000, 1_000_000)
-    most_bytes_a_shard = 400
+    most_bytes_a_shard = 100  # the ledger keeps 32
     peaks = []
     for shards in sizes:
         with Workplace(trivial(shards)) as place:

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <iostream>
 #include <map>
 
@@ -85,16 +84,6 @@ std::map<std::pair<std::string, std::string>, std::size_t> areas_of(const Twin& 
     for (std::size_t unit = 0; unit < twin.units.rows(); ++unit)
         ++areas[{twin.units.text("subject", unit), twin.units.text("area", unit)}];
     return areas;
-}
-
-/// The backbones of a twin, each once, in order.
-std::vector<const Backbone*> backbones_of(const Twin& twin)
-{
-    std::vector<const Backbone*> found;
-    for (const TwinPart& part : twin.parts)
-        if (std::find(found.begin(), found.end(), part.backbone.get()) == found.end())
-            found.push_back(part.backbone.get());
-    return found;
 }
 
 nlohmann::json taps_of(const Twin& twin)

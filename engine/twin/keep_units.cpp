@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -5,6 +6,15 @@
 #include "engine/twin/twin.hpp"
 
 namespace twinscreen {
+
+std::vector<std::shared_ptr<Backbone>> backbones_of(const Twin& twin)
+{
+    std::vector<std::shared_ptr<Backbone>> found;
+    for (const TwinPart& part : twin.parts)
+        if (std::find(found.begin(), found.end(), part.backbone) == found.end())
+            found.push_back(part.backbone);
+    return found;
+}
 
 void keep_units(Twin& twin, const std::vector<std::size_t>& rows)
 {

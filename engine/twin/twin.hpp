@@ -41,6 +41,9 @@ struct Twin {
     std::vector<TwinPart> parts;
 };
 
+/// The backbones of a twin's parts, each once, in order.
+std::vector<std::shared_ptr<Backbone>> backbones_of(const Twin& twin);
+
 enum class Precision { f32, f64 };
 
 /// Keeps only the units whose row number is listed (ascending): drops rows of the unit table,

@@ -1,6 +1,5 @@
 #include "engine/twin/twin_of_taps.hpp"
 
-#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -13,15 +12,6 @@
 namespace twinscreen {
 
 namespace {
-
-std::vector<std::shared_ptr<Backbone>> backbones_of(const Twin& twin)
-{
-    std::vector<std::shared_ptr<Backbone>> found;
-    for (const TwinPart& part : twin.parts)
-        if (std::find(found.begin(), found.end(), part.backbone) == found.end())
-            found.push_back(part.backbone);
-    return found;
-}
 
 std::optional<TapId> tap_named(const Backbone& backbone, const std::string& name)
 {

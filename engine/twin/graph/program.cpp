@@ -263,8 +263,11 @@ GraphProgram::GraphProgram(const Graph& graph, const std::string& file,
 {
     const c10::NoGradGuard no_graph;
     Compiler(*this, file, tensors, precision).compile(graph, also_used);
-    for (const GraphCall& call : calls_)
-        require_memory(fmt::format("{}: node '{}' of {} rows", file, call.name, rows), call.bytes);
+    const auto largest =
+        std::max_element(calls_.begin(), calls_.end(),
+                         [](const GraphCall& a, const GraphCall& b) { return a.bytes < b.bytes; });
+    require_memory(fmt::format("{}: node '{}' of {} rows", file, largest->name, rows),
+                   largest->bytes);
     compute_constants();
     fold_batch_norms(calls_, precision);
     list_values();

@@ -18,6 +18,13 @@ enum class DrawStream : std::uint32_t {
     stimulus_parameter = 5,
     bootstrap = 6,
     twin_layout = 7,
+    projection = 8,
+    untrained_weights = 9,
+    split = 10,
+    folds = 11,
+    shuffled_images = 12,
+    band_weights = 13,
+    first_weights = 14,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

@@ -9,7 +9,9 @@
 #include "engine/config/csv.hpp"
 #include "engine/config/limits.hpp"
 #include "engine/twin/families.hpp"
+#include "engine/twin/graph/graph.hpp"
 #include "engine/twin/graph/limits.hpp"
+#include "engine/twin/graph/untrained_weights.hpp"
 #include "engine/twin/load_bundle.hpp"
 #include "engine/twin/model_format.hpp"
 
@@ -309,6 +311,18 @@ std::vector<TwinPart> parts_of(const BundleDescription& bundle, const Safetensor
                                               : sensorium_parts(bundle, weights, precision);
 }
 
+/// The weights as trained, or drawn anew for a network of the same shape.
+SafetensorsFile weights_of(const BundleDescription& bundle, SafetensorsFile trained,
+                           std::optional<std::uint64_t> untrained)
+{
+    if (!untrained) return trained;
+    TWINSCREEN_REQUIRE(bundle.spec.family == "graph", config,
+                       "untrained networks exist for the family \"graph\" only, bundle '{}' is of "
+                       "family \"{}\"",
+                       bundle.spec.name, bundle.spec.family);
+    return untrained_weights(trained, read_graph(bundle.graph_file, bundle.graph_text), *untrained);
+}
+
 /// What says which units there are. Accuracy and ceiling are results about them: when they become
 /// known, the twin still computes the same and its stores go on.
 void add_unit_facts(const Table& units, Digest& digest)
@@ -327,7 +341,8 @@ void add_unit_facts(const Table& units, Digest& digest)
 }  // namespace
 
 LoadedBundle open_bundle(const fs::path& folder, Precision precision,
-                         std::optional<double> degrees_per_pixel)
+                         std::optional<double> degrees_per_pixel,
+                         std::optional<std::uint64_t> untrained)
 {
     BundleDescription bundle;
     try {
@@ -337,7 +352,8 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision,
             bundle.graph_file = (folder / files.graph).string();
             bundle.graph_text = read_text(member(folder, files.graph), largest_graph);
         }
-        const SafetensorsFile weights(member(folder, files.weights));
+        const SafetensorsFile weights =
+            weights_of(bundle, SafetensorsFile(member(folder, files.weights)), untrained);
         bundle.units = read_units(member(folder, files.units), bundle);
         LoadedBundle loaded;
         Twin& twin = loaded.twin;
@@ -350,6 +366,7 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision,
         add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();
+        twin.spec.source = {folder, twin.spec.digest, degrees_per_pixel};
         if (!files.samples.empty()) loaded.samples = folder / files.samples;
         return loaded;
     } catch (Error& error) {
@@ -360,7 +377,7 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision,
 
 Twin load_bundle(const fs::path& folder, Precision precision)
 {
-    return open_bundle(folder, precision, std::nullopt).twin;
+    return open_bundle(folder, precision).twin;
 }
 
 }  // namespace twinscreen

@@ -38,6 +38,7 @@ void keep_units(Twin& twin, const std::vector<std::size_t>& rows)
     }
     twin.parts = std::move(parts);
     twin.units = twin.units.select(rows);
+    twin.selection.reset();
     twin.spec.digest = Digest()
                            .add(twin.spec.digest)
                            .add_bytes(std::as_bytes(std::span<const std::size_t>(rows)))

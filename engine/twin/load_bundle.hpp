@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 
@@ -14,7 +15,10 @@ struct LoadedBundle {
 
 /// load_bundle with a campaign's value for what a bundle leaves unknown; refuses to override a
 /// value that the bundle states.
+///
+/// untrained  number of a draw: the network of the same shape with random weights
 LoadedBundle open_bundle(const std::filesystem::path& folder, Precision precision,
-                         std::optional<double> degrees_per_pixel);
+                         std::optional<double> degrees_per_pixel = {},
+                         std::optional<std::uint64_t> untrained = {});
 
 }  // namespace twinscreen

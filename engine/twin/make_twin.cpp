@@ -90,14 +90,32 @@ void keep_wanted_units(ConfigSection& section, Twin& twin)
     keep_units(twin, rows);
 }
 
-/// `taps` of the campaign make the values of nodes the units of the twin.
+TapFeatures read_tap_features(ConfigSection& section)
+{
+    TapFeatures features;
+    if (section.has("tap_pool") && !section.holds_text("tap_pool")) {
+        features.pool = TapFeatures::Pool::grid;
+        features.grid = section.require<std::int64_t>("tap_pool", "cells along each side",
+                                                      in_range<std::int64_t>(1, 1024));
+    } else if (section.one_of("tap_pool", "none", {"none", "mean"}) == "mean") {
+        features.pool = TapFeatures::Pool::mean;
+    }
+    features.projected = section.get_or<std::int64_t>("tap_project", 0, "features",
+                                                      in_range<std::int64_t>(4, 1 << 24));
+    features.draw = static_cast<std::uint64_t>(section.get_or<std::int64_t>(
+        "tap_project_draw", 0, "", in_range<std::int64_t>(0, 1 << 30)));
+    return features;
+}
+
+/// `taps` of the campaign make features of nodes the units of the twin.
 void read_taps_instead(ConfigSection& section, Twin& twin, Precision precision)
 {
-    const auto names = section.require<std::vector<std::string>>("taps");
-    const bool pooled = section.one_of("tap_pool", "none", {"none", "mean"}) == "mean";
-    if (names.empty()) section.complain("taps", "taps is empty: the twin would have no units");
+    const TapSelection selection{section.require<std::vector<std::string>>("taps"),
+                                 read_tap_features(section)};
+    if (selection.taps.empty())
+        section.complain("taps", "taps is empty: the twin would have no units");
     try {
-        twin = twin_of_taps(std::move(twin), names, pooled, precision);
+        twin = twin_of_taps(std::move(twin), selection, precision);
     } catch (const Error& error) {
         section.complain("taps", error.what());
     }
@@ -113,10 +131,14 @@ Twin twin_of(ConfigSection& section, Precision precision)
         std::optional<double> degrees_per_pixel;
         if (section.has("degrees_per_pixel"))
             degrees_per_pixel = section.require<double>("degrees_per_pixel", "deg", above(0.0));
+        std::optional<std::uint64_t> untrained;
+        if (section.has("untrained"))
+            untrained = static_cast<std::uint64_t>(section.require<std::int64_t>(
+                "untrained", "(number of the draw)", in_range<std::int64_t>(1, 1 << 30)));
         const std::optional<fs::path> folder = bundle_folder(section);
         if (!folder || section.has_mistakes()) return {};
         try {
-            return open_bundle(*folder, precision, degrees_per_pixel).twin;
+            return open_bundle(*folder, precision, degrees_per_pixel, untrained).twin;
         } catch (const Error& error) {
             if (error.kind() != Error::Kind::config) throw;
             section.complain("bundle", error.what());

@@ -107,6 +107,16 @@ void require_exact_cover(const std::string& file,
                        data.data() + data.size() - reached);
 }
 
+std::vector<std::byte> whole_content(const ReadFile& file)
+{
+    // Asking the system takes longer than reading a small file.
+    if (file.size() > (1U << 20U))
+        require_memory(file.path().string(), static_cast<double>(file.size()));
+    std::vector<std::byte> bytes(static_cast<std::size_t>(file.size()));
+    file.read(0, bytes);
+    return bytes;
+}
+
 }  // namespace
 
 std::int64_t TensorView::count() const noexcept
@@ -123,13 +133,15 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
 {
 }
 
-SafetensorsFile::SafetensorsFile(const ReadFile& file) : path_(file.path())
+SafetensorsFile::SafetensorsFile(const ReadFile& file)
+    : SafetensorsFile(file.path(), whole_content(file))
+{
+}
+
+SafetensorsFile::SafetensorsFile(std::filesystem::path path, std::vector<std::byte> content)
+    : path_(std::move(path)), bytes_(std::move(content))
 {
     const std::string name = path_.string();
-    // Asking the system takes longer than reading a small file.
-    if (file.size() > (1U << 20U)) require_memory(name, static_cast<double>(file.size()));
-    bytes_.resize(static_cast<std::size_t>(file.size()));
-    file.read(0, bytes_);
     const std::span<const std::byte> bytes = bytes_;
     if (const auto format = foreign_model(bytes))
         throw Error(Error::Kind::data, fmt::format("{} {}", name, refusal_of(*format)),

@@ -33,6 +33,8 @@ class SafetensorsFile {
 public:
     explicit SafetensorsFile(const std::filesystem::path& file);
     explicit SafetensorsFile(const ReadFile& file);
+    /// The content of such a file.
+    SafetensorsFile(std::filesystem::path name, std::vector<std::byte> bytes);
     SafetensorsFile(SafetensorsFile&& other) noexcept = default;
     SafetensorsFile& operator=(SafetensorsFile&&) = delete;
     SafetensorsFile(const SafetensorsFile&) = delete;
@@ -48,6 +50,8 @@ public:
     {
         return metadata_;
     }
+    /// The whole file.
+    std::span<const std::byte> bytes() const noexcept { return bytes_; }
     /// All tensor bytes, for digests.
     std::span<const std::byte> data() const noexcept { return data_; }
 

@@ -10,6 +10,7 @@
 #include "engine/twin/families.hpp"
 #include "engine/twin/graph/program.hpp"
 #include "engine/twin/stored_trace.hpp"
+#include "engine/twin/tap_readout.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
 
@@ -146,6 +147,23 @@ std::vector<std::size_t> taps_of(const BundleDescription& bundle, const GraphPro
     return taps;
 }
 
+/// The bytes of the tensors that nodes take. Readouts have others: bundles that differ in these
+/// share one backbone.
+std::vector<std::span<const std::byte>> tensors_of_nodes(const Graph& graph,
+                                                         const SafetensorsFile& tensors)
+{
+    std::set<std::string> names;
+    for (const GraphNode& node : graph.nodes)
+        for (const auto& [argument, values] : node.inputs)
+            names.insert(values.names.begin(), values.names.end());
+    std::vector<std::span<const std::byte>> bytes;
+    for (const std::string& name : names) {
+        const auto found = tensors.tensors().find(name);
+        if (found != tensors.tensors().end()) bytes.push_back(found->second.bytes);
+    }
+    return bytes;
+}
+
 void require_input(const BundleDescription& bundle, const Graph& graph, const std::string& file)
 {
     const Shape row = bundle.transform.row_shape();
@@ -164,7 +182,7 @@ std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, const Backbone& b
         TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
                            "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
                            weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
-        return tap_readout(backbone, tap, precision, /*pooled=*/false);
+        return tap_readout(backbone, tap, TapFeatures{}, precision);
     }
     TWINSCREEN_REQUIRE(entry.readout == "dense", data,
                        "bundle '{}': a graph has readout '{}', expected 'identity' or 'dense'",
@@ -183,9 +201,8 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
     auto program = std::make_unique<GraphProgram>(graph, file, tensors, readout_tensors(bundle),
                                                   precision, graph_batch);
     const std::vector<std::size_t> taps = taps_of(bundle, *program, file);
-    const std::vector<std::span<const std::byte>> weights = {
-        std::as_bytes(std::span<const char>(bundle.graph_text)), tensors.data()};
-    const std::string digest = backbone_digest(bundle.transform, precision, "graph", weights);
+    const std::string digest = backbone_digest(bundle.transform, precision, bundle.graph_text,
+                                               tensors_of_nodes(graph, tensors));
     const std::shared_ptr<Backbone> backbone = shared_backbone(digest, [&] {
         return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, taps);
     });

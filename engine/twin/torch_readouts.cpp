@@ -21,25 +21,6 @@ std::size_t size_of(std::int64_t extent) { return static_cast<std::size_t>(exten
 
 const std::vector<TapId> first_tap = {TapId{0}};
 
-/// The measure as a combination of the units that it needs.
-std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
-                                     Precision precision)
-{
-    std::map<UnitId, std::size_t> position;  // of the units that the measure needs
-    for (const auto& output : measure.outputs)
-        for (const auto& [unit, weight] : output) position.emplace(unit, 0);
-    std::vector<UnitId> needed;
-    for (auto& [unit, at] : position) {
-        at = needed.size();
-        needed.push_back(unit);
-    }
-    std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
-    for (std::size_t output = 0; output < measure.outputs.size(); ++output)
-        for (const auto& [unit, weight] : measure.outputs[output])
-            rows[output * needed.size() + position.at(unit)] += weight;
-    return combined_readout(readout.select(needed), std::move(rows), precision);
-}
-
 /// Weights of a linear measure of a linear map: row o is the sum of weight * row of unit.
 std::vector<double> folded_rows(const LinearMeasure& measure, const std::vector<double>& rows,
                                 std::size_t width)
@@ -136,26 +117,30 @@ private:
 class CombinedReadout final : public Readout {
 public:
     CombinedReadout(std::unique_ptr<Readout> inner, std::vector<double> weights,
-                    Precision precision)
+                    std::vector<double> bias, Precision precision)
         : inner_(std::move(inner)),
           rows_(std::move(weights)),
+          bias_(std::move(bias)),
           precision_(precision),
-          matrix_(tensor_of(rows_, {outputs(), inner_->outputs()}, precision))
+          matrix_(tensor_of(rows_, {outputs(), inner_->outputs()}, precision)),
+          offset_(tensor_of(bias_, {outputs()}, precision))
     {
     }
 
     std::int64_t outputs() const noexcept override
     {
-        return static_cast<std::int64_t>(rows_.size()) / inner_->outputs();
+        return static_cast<std::int64_t>(bias_.size());
     }
     std::span<const TapId> taps() const noexcept override { return inner_->taps(); }
     std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
     {
-        return with_rows(chosen_rows(units, rows_, size_of(inner_->outputs())));
+        return with_rows(chosen_rows(units, rows_, size_of(inner_->outputs())),
+                         chosen_rows(units, bias_, 1));
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
-        return with_rows(folded_rows(measure, rows_, size_of(inner_->outputs())));
+        return with_rows(folded_rows(measure, rows_, size_of(inner_->outputs())),
+                         folded_rows(measure, bias_, 1));
     }
     double macs_per_row() const noexcept override
     {
@@ -172,7 +157,7 @@ public:
                          Shape{responses.shape.extent[0], inner_->outputs()});
         inner_->apply(trace, units.view(), executor);
         at::Tensor out = tensor_view(responses);
-        at::mm_out(out, tensor_view(units.view()), matrix_.t());
+        at::addmm_out(out, offset_, tensor_view(units.view()), matrix_.t());
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor& executor) override
@@ -183,100 +168,21 @@ public:
     }
 
 private:
-    std::unique_ptr<Readout> with_rows(std::vector<double> rows) const
+    std::unique_ptr<Readout> with_rows(std::vector<double> rows, std::vector<double> bias) const
     {
         std::vector<UnitId> all;
         for (std::int64_t unit = 0; unit < inner_->outputs(); ++unit)
             all.push_back(UnitId{static_cast<std::uint32_t>(unit)});
-        return std::make_unique<CombinedReadout>(inner_->select(all), std::move(rows), precision_);
+        return std::make_unique<CombinedReadout>(inner_->select(all), std::move(rows),
+                                                 std::move(bias), precision_);
     }
 
     std::unique_ptr<Readout> inner_;
     std::vector<double> rows_;  // [outputs, inner outputs]
+    std::vector<double> bias_;  // [outputs]
     Precision precision_;
     at::Tensor matrix_;
-};
-
-/// Values of the tap as they are, or the means of its channels over all pixels.
-class TapReadout final : public Readout {
-public:
-    /// values  positions in the tap's row, or channels where `pooled`
-    TapReadout(std::vector<std::int64_t> values, TapSpec tap, Precision precision, TapId id,
-               bool pooled)
-        : values_(std::move(values)),
-          tap_(std::move(tap)),
-          precision_(precision),
-          id_{id},
-          pooled_(pooled),
-          index_(at::tensor(values_, at::kLong))
-    {
-    }
-
-    std::int64_t outputs() const noexcept override
-    {
-        return static_cast<std::int64_t>(values_.size());
-    }
-    std::span<const TapId> taps() const noexcept override { return id_; }
-    std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
-    {
-        std::vector<std::int64_t> chosen;
-        for (const UnitId unit : units) chosen.push_back(values_.at(index_of(unit)));
-        return std::make_unique<TapReadout>(std::move(chosen), tap_, precision_, id_[0], pooled_);
-    }
-    std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
-    {
-        return combination(*this, measure, precision_);
-    }
-    double macs_per_row() const noexcept override { return 0.0; }
-    std::size_t memory_bytes() const noexcept override
-    {
-        return values_.size() * 2 * sizeof(std::int64_t);
-    }
-    void apply(const Trace& trace, Batch responses, Executor&) override
-    {
-        const c10::NoGradGuard no_graph;
-        at::Tensor values = by_pixels(tensor_view(trace.tap(id_[0])));
-        if (pooled_) values = at::mean(values, pixel_axis());
-        at::Tensor out = tensor_view(responses);
-        at::index_select_out(out, values.flatten(1), 1, index_);
-    }
-    std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
-                                       Executor&) override
-    {
-        const c10::NoGradGuard no_graph;
-        const std::int64_t rows = trace.tap(id_[0]).shape.extent[0];
-        std::vector<TapGradient> result(1);
-        result[0].tap = id_[0];
-        result[0].values = OwnedBatch(element_type_of(precision_), tap_.row.with_rows(rows));
-        at::Tensor out = by_pixels(tensor_view(result[0].values.view())).zero_();
-        const at::Tensor given = tensor_view(cotangents);
-        if (pooled_)
-            out.add_(at::zeros({rows, channels_of(tap_)}, given.options())
-                         .index_add(1, index_, given)
-                         .div_(static_cast<double>(out.size(pixel_axis())))
-                         .unsqueeze(pixel_axis()));
-        else
-            out.view({rows, tap_.row.count()}).index_add_(1, index_, given);
-        return result;
-    }
-
-private:
-    std::int64_t pixel_axis() const { return tap_.channels_first ? 2 : 1; }
-    /// [rows, channels, pixels], or pixels first
-    at::Tensor by_pixels(const at::Tensor& tap) const
-    {
-        const std::int64_t channels = channels_of(tap_);
-        const std::int64_t pixels = tap_.row.count() / channels;
-        return tap_.channels_first ? tap.view({tap.size(0), channels, pixels})
-                                   : tap.view({tap.size(0), pixels, channels});
-    }
-
-    std::vector<std::int64_t> values_;
-    TapSpec tap_;
-    Precision precision_;
-    std::array<TapId, 1> id_;
-    bool pooled_;
-    at::Tensor index_;
+    at::Tensor offset_;
 };
 
 class MixingPoolReadout final : public Readout {
@@ -318,7 +224,7 @@ public:
         // the arithmetic.
         constexpr std::size_t dense_penalty = 4;
         if (dense_penalty * measure.outputs.size() <= needed.size()) return dense(measure);
-        return combination(*this, measure, precision_);
+        return combined_units(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -462,15 +368,6 @@ std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const Wei
                          entry.tap_row, precision, tap);
 }
 
-std::unique_ptr<Readout> tap_readout(const Backbone& backbone, TapId tap, Precision precision,
-                                     bool pooled)
-{
-    const TapSpec& spec = backbone.taps()[index_of(tap)];
-    std::vector<std::int64_t> all(size_of(pooled ? channels_of(spec) : spec.row.count()));
-    std::iota(all.begin(), all.end(), std::int64_t{0});
-    return std::make_unique<TapReadout>(std::move(all), spec, precision, tap, pooled);
-}
-
 std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,
                                              Precision precision)
 {
@@ -478,9 +375,30 @@ std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& ta
 }
 
 std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
-                                          std::vector<double> weights, Precision precision)
+                                          std::vector<double> weights, std::vector<double> bias,
+                                          Precision precision)
 {
-    return std::make_unique<CombinedReadout>(std::move(inner), std::move(weights), precision);
+    return std::make_unique<CombinedReadout>(std::move(inner), std::move(weights), std::move(bias),
+                                             precision);
+}
+
+std::unique_ptr<Readout> combined_units(const Readout& readout, const LinearMeasure& measure,
+                                        Precision precision)
+{
+    std::map<UnitId, std::size_t> position;  // of the units that the measure needs
+    for (const auto& output : measure.outputs)
+        for (const auto& [unit, weight] : output) position.emplace(unit, 0);
+    std::vector<UnitId> needed;
+    for (auto& [unit, at] : position) {
+        at = needed.size();
+        needed.push_back(unit);
+    }
+    std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
+    for (std::size_t output = 0; output < measure.outputs.size(); ++output)
+        for (const auto& [unit, weight] : measure.outputs[output])
+            rows[output * needed.size() + position.at(unit)] += weight;
+    return combined_readout(readout.select(needed), std::move(rows),
+                            std::vector<double>(measure.outputs.size(), 0.0), precision);
 }
 
 }  // namespace twinscreen

@@ -20,11 +20,6 @@ std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
 std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
                                             Precision precision, TapId tap = TapId{0});
 
-/// The values of a tap's row in row-major order; or, pooled, the mean of each channel over all
-/// pixels (of each feature over all tokens).
-std::unique_ptr<Readout> tap_readout(const Backbone& backbone, TapId tap, Precision precision,
-                                     bool pooled);
-
 /// Output n = bias[n] + sum over pixels p of pool[p][n] * (mixing_bias[n] + map[p] . mixing[:, n]).
 struct MixingPool {
     std::vector<double> mixing;       ///< [channels, outputs]
@@ -35,10 +30,16 @@ struct MixingPool {
 std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,
                                              Precision precision);
 
-/// Output = sum of weight * output of `inner`, for measures too wide to fold into its weights.
+/// Output = bias + sum of weight * output of `inner`: a linear readout of features, and measures
+/// too wide to fold into a readout's own weights.
 ///
-/// weights  [outputs, inner outputs]
+/// weights  [outputs, inner outputs];  bias  [outputs]
 std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
-                                          std::vector<double> weights, Precision precision);
+                                          std::vector<double> weights, std::vector<double> bias,
+                                          Precision precision);
+
+/// The measure as a combination of the units that it needs, which are computed.
+std::unique_ptr<Readout> combined_units(const Readout& readout, const LinearMeasure& measure,
+                                        Precision precision);
 
 }  // namespace twinscreen

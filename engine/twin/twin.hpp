@@ -2,14 +2,23 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/base/table.hpp"
 #include "engine/twin/backbone.hpp"
 #include "engine/twin/readout.hpp"
+#include "engine/twin/tap_features.hpp"
 
 namespace twinscreen {
+
+/// The bundle that a twin was made of.
+struct BundleSource {
+    std::filesystem::path folder;             ///< empty for an analytic twin
+    std::string digest;                       ///< of the twin as the bundle has it
+    std::optional<double> degrees_per_pixel;  ///< as the campaign gives it
+};
 
 struct TwinSpec {
     std::string name;
@@ -18,6 +27,7 @@ struct TwinSpec {
     std::string licence;
     std::string citation;
     std::string digest;  ///< identity of all weights and settings, copied into every result file
+    BundleSource source;
     /// Facts about the stimulus, each with its source or "assumed": for `list` and the store.
     /// Columns: "property", "value", "source" (texts).
     Table stimulus_facts;
@@ -30,6 +40,12 @@ struct TwinPart {
     std::unique_ptr<Readout> readout;
 };
 
+/// How features of taps became the units of a twin.
+struct TapSelection {
+    std::vector<std::string> taps;  ///< one or more of every network, in this order
+    TapFeatures features;
+};
+
 /// A digital twin: what `[[twins]]` of a campaign names.
 ///
 /// The unit table has at least the columns id (text), subject (text), area (text),
@@ -39,6 +55,8 @@ struct Twin {
     TwinSpec spec;
     Table units;
     std::vector<TwinPart> parts;
+    /// Where the units are features of taps: all of them.
+    std::optional<TapSelection> selection;
 };
 
 /// The backbones of a twin's parts, each once, in order.

@@ -1,13 +1,15 @@
 #include "engine/twin/twin_of_taps.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string_view>
 
 #include "engine/base/digest.hpp"
 #include "engine/config/section.hpp"
-#include "engine/twin/torch_readouts.hpp"
+#include "engine/twin/tap_readout.hpp"
 
 namespace twinscreen {
 
@@ -21,30 +23,59 @@ std::optional<TapId> tap_named(const Backbone& backbone, const std::string& name
     return std::nullopt;
 }
 
-void require_known(const std::vector<std::shared_ptr<Backbone>>& backbones,
-                   const std::vector<std::string>& wanted)
+/// The names of all taps, each once, in the order of the networks.
+std::vector<std::string> known_taps(const std::vector<std::shared_ptr<Backbone>>& backbones)
 {
-    std::set<std::string> known;
-    for (const auto& backbone : backbones)
-        for (const TapSpec& tap : backbone->taps()) known.insert(tap.name);
+    std::vector<std::string> known;
     std::set<std::string> seen;
-    for (const std::string& name : wanted) {
-        if (!seen.insert(name).second)
-            throw Error(Error::Kind::config, fmt::format("tap '{}' is listed twice", name));
-        if (known.count(name) > 0) continue;
-        const auto nearest = nearest_word(name, {known.begin(), known.end()});
-        throw Error(Error::Kind::config, fmt::format("no network of the twin has a tap '{}'", name),
+    for (const auto& backbone : backbones)
+        for (const TapSpec& tap : backbone->taps())
+            if (seen.insert(tap.name).second) known.push_back(tap.name);
+    return known;
+}
+
+/// `*` in a pattern stands for any letters.
+bool matches(std::string_view name, std::string_view pattern)
+{
+    const std::size_t star = pattern.find('*');
+    if (star == std::string_view::npos) return name == pattern;
+    if (!name.starts_with(pattern.substr(0, star))) return false;
+    const std::string_view rest = pattern.substr(star + 1);
+    for (std::size_t from = star; from <= name.size(); ++from)
+        if (matches(name.substr(from), rest)) return true;
+    return false;
+}
+
+/// The taps that the names and patterns stand for.
+std::vector<std::string> expanded(const std::vector<std::shared_ptr<Backbone>>& backbones,
+                                  const std::vector<std::string>& wanted)
+{
+    const std::vector<std::string> known = known_taps(backbones);
+    std::vector<std::string> taps;
+    for (const std::string& pattern : wanted) {
+        const std::size_t before = taps.size();
+        for (const std::string& name : known) {
+            if (!matches(name, pattern)) continue;
+            TWINSCREEN_REQUIRE(std::find(taps.begin(), taps.end(), name) == taps.end(), config,
+                               "tap '{}' is listed twice", name);
+            taps.push_back(name);
+        }
+        if (taps.size() > before) continue;
+        const auto nearest = nearest_word(pattern, known);
+        throw Error(Error::Kind::config,
+                    fmt::format("no network of the twin has a tap '{}'", pattern),
                     nearest ? fmt::format("did you mean '{}'?", *nearest)
                             : "twinscreen list BUNDLE --taps shows what there is");
     }
+    return taps;
 }
 
 }  // namespace
 
-Twin twin_of_taps(Twin twin, const std::vector<std::string>& taps, bool pooled, Precision precision)
+Twin twin_of_taps(Twin twin, const TapSelection& selection, Precision precision)
 {
     const auto backbones = backbones_of(twin);
-    require_known(backbones, taps);
+    const std::vector<std::string> taps = expanded(backbones, selection.taps);
     std::vector<TwinPart> parts;
     std::vector<std::string> ids, subjects, areas;
     for (std::size_t number = 0; number < backbones.size(); ++number)
@@ -55,8 +86,8 @@ Twin twin_of_taps(Twin twin, const std::vector<std::string>& taps, bool pooled, 
             const std::string subject =
                 is_only ? twin.spec.name : fmt::format("{} network {}", twin.spec.name, number);
             const std::string path = is_only ? name : fmt::format("{}/{}", number, name);
-            parts.push_back(
-                {backbones[number], tap_readout(*backbones[number], *tap, precision, pooled)});
+            parts.push_back({backbones[number],
+                             tap_readout(*backbones[number], *tap, selection.features, precision)});
             for (std::int64_t unit = 0; unit < parts.back().readout->outputs(); ++unit) {
                 ids.push_back(fmt::format("{}/{}", path, unit));
                 subjects.push_back(subject);
@@ -71,9 +102,10 @@ Twin twin_of_taps(Twin twin, const std::vector<std::string>& taps, bool pooled, 
     twin.parts = std::move(parts);
     twin.spec.response_unit = "activation";
     Digest digest;
-    digest.add(twin.spec.digest).add(pooled ? "means of taps" : "taps");
+    digest.add(twin.spec.digest).add(selection.features.text());
     for (const std::string& name : taps) digest.add(name);
     twin.spec.digest = digest.hex();
+    twin.selection = TapSelection{taps, selection.features};
     return twin;
 }
 

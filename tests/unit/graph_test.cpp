@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "engine/config/section.hpp"
+#include "engine/twin/graph/untrained_weights.hpp"
 #include "engine/twin/twin_of_taps.hpp"
+#include "engine/twin/weights.hpp"
+#include "kernels/sparse_projection.hpp"
 #include "tests/unit/graph_bundle.hpp"
 
 namespace twinscreen {
@@ -263,12 +266,176 @@ TEST_F(Graph, ACampaignMayAskForTapsInsteadOfUnits)
               std::string::npos);
 }
 
+TEST_F(Graph, APatternStandsForAllTapsThatFit)
+{
+    const auto taps_of = [&](const std::vector<std::string>& wanted) {
+        Twin twin = twin_of_taps(loaded(small_network()), {wanted, {}}, Precision::f32);
+        return twin.selection->taps;
+    };
+
+    EXPECT_EQ(taps_of({"*"}), (std::vector<std::string>{"conv", "norm", "relu", "pool", "logits"}));
+    EXPECT_EQ(taps_of({"*o*o*", "conv"}), (std::vector<std::string>{"pool", "conv"}));
+    EXPECT_NE(test::error_text([&] {
+                  taps_of({"p*", "pool"});
+              }).find("tap 'pool' is listed twice"),
+              std::string::npos);
+    EXPECT_NE(test::error_text([&] { taps_of({"x*"}); }).find("has a tap 'x*'"), std::string::npos);
+}
+
+TEST_F(Graph, AGridHoldsTheMeansOfItsCells)
+{
+    Twin maps = twin_of_taps(loaded(small_network()), {{"relu"}, {}}, Precision::f32);
+    TapFeatures cells{TapFeatures::Pool::grid, 3};
+    Twin grid = twin_of_taps(loaded(small_network()), {{"relu", "pool"}, cells}, Precision::f32);
+    const auto rows = images(1);
+
+    const auto values = respond<float>(maps, rows);
+    const auto means = respond<float>(grid, rows);
+
+    ASSERT_EQ(means.size(), 4 * 9 + 4U);
+    const std::array<int, 3> first{0, 2, 5};  // 8 pixels in 3 overlapping cells
+    const std::array<int, 3> end{3, 6, 8};
+    for (std::size_t channel = 0; channel < 4; ++channel)
+        for (std::size_t y = 0; y < 3; ++y)
+            for (std::size_t x = 0; x < 3; ++x) {
+                double sum = 0.0;
+                for (int row = first[y]; row < end[y]; ++row)
+                    for (int column = first[x]; column < end[x]; ++column)
+                        sum += values[channel * 64 + std::size_t(row * 8 + column)];
+                EXPECT_NEAR(means[channel * 9 + y * 3 + x],
+                            sum / ((end[y] - first[y]) * (end[x] - first[x])), 1e-6);
+            }
+}
+
+TEST_F(Graph, AGridWantsAMap)
+{
+    GraphBundle bundle = small_network();
+    bundle.add("tokens", "view", {{"self", "relu"}}, {{"size", {"batch", 4, 64}}},
+               {"batch", 4, 64});
+    const TapFeatures cells{TapFeatures::Pool::grid, 2};
+
+    const auto text = test::error_text([&] {
+        twin_of_taps(loaded(bundle), {{"tokens"}, cells}, Precision::f32);
+    });
+
+    EXPECT_NE(text.find("tap 'tokens' computes [4, 64] per image: a grid of cells needs a map"),
+              std::string::npos)
+        << text;
+}
+
+TEST_F(Graph, AWideTapIsProjectedAndANarrowOneIsNot)
+{
+    const TapFeatures features{TapFeatures::Pool::none, 0, 16, 3};
+    Twin maps = twin_of_taps(loaded(small_network()), {{"relu"}, {}}, Precision::f32);
+    Twin twin = twin_of_taps(loaded(small_network()), {{"relu", "pool"}, features}, Precision::f32);
+    const auto rows = images(2);
+
+    const auto values = respond<float>(maps, rows);
+    const auto projected = respond<float>(twin, rows);
+
+    ASSERT_EQ(twin.units.rows(), 16 + 4U);
+    const SparseProjection projection(256, 16, 3);
+    std::vector<float> expected(16);
+    for (std::size_t row = 0; row < 2; ++row) {
+        const std::vector<float> map(values.begin() + long(row) * 256,
+                                     values.begin() + long(row + 1) * 256);
+        projection.project<float>(map, expected);
+        for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(projected[row * 20 + i], expected[i]);
+    }
+    const TapFeatures other{TapFeatures::Pool::none, 0, 16, 4};
+    Twin redrawn = twin_of_taps(loaded(small_network()), {{"relu", "pool"}, other}, Precision::f32);
+    EXPECT_NE(redrawn.spec.digest, twin.spec.digest);
+    EXPECT_NE(respond<float>(redrawn, rows), projected);
+}
+
+TEST_F(Graph, FeaturesOfTapsHaveAGradient)
+{
+    GraphBundle bundle = small_network();
+    bundle.graph["nodes"][2]["operator"] = "silu";
+    for (const TapFeatures& features :
+         {TapFeatures{TapFeatures::Pool::none, 0, 12, 1},
+          TapFeatures{TapFeatures::Pool::grid, 3, 8, 1}, TapFeatures{TapFeatures::Pool::grid, 3}}) {
+        Twin twin =
+            twin_of_taps(loaded(bundle, Precision::f64), {{"relu"}, features}, Precision::f64);
+
+        test::expect_gradient_matches_differences(twin, images(2), {}, 1e-4);
+    }
+}
+
+TEST_F(Graph, AnUntrainedNetworkHasTheShapeButNotTheWeights)
+{
+    small_network().write(folder_ / "small", 2);
+    const auto made = [&](const std::string& keys) {
+        ConfigDocument campaign = ConfigDocument::parse("[twin]\nbundle = \"small\"\n" + keys,
+                                                        "campaign.toml", folder_.path());
+        ConfigSection section = campaign.root().child("twin");
+        Twin twin = make_twin(section);
+        campaign.throw_if_invalid();
+        return twin;
+    };
+    Twin trained = made("");
+    Twin first = made("untrained = 1");
+    Twin again = made("untrained = 1");
+    Twin second = made("untrained = 2");
+    const auto rows = images(2);
+
+    EXPECT_EQ(respond<float>(first, rows), respond<float>(again, rows));
+    EXPECT_EQ(first.spec.digest, again.spec.digest);
+    EXPECT_NE(respond<float>(first, rows), respond<float>(second, rows));
+    EXPECT_NE(first.spec.digest, trained.spec.digest);
+    EXPECT_NE(first.parts[0].backbone->digest(), trained.parts[0].backbone->digest());
+}
+
+TEST_F(Graph, UntrainedWeightsFollowHeEtAl)
+{
+    GraphBundle bundle = small_network();
+    bundle.tensors["wide.weight"] = test::arbitrary({100, 4}, 1);
+    bundle.tensors["wide.bias"] = test::arbitrary({100}, 2);
+    bundle.add("wide", "linear",
+               {{"input", "pool"}, {"weight", "wide.weight"}, {"bias", "wide.bias"}},
+               nlohmann::json::object(), {"batch", 100});
+    bundle.write(folder_ / "wide", 2);
+    const SafetensorsFile trained(folder_ / "wide" / "weights.safetensors");
+    const twinscreen::Graph graph =
+        read_graph("graph.json", test::read_text(folder_ / "wide" / "graph.json"));
+
+    const SafetensorsFile drawn = untrained_weights(trained, graph, 7);
+
+    const WeightReader reader("drawn", drawn);
+    double squares = 0.0;
+    for (const double value : reader.read("wide.weight", {100, 4}).values) squares += value * value;
+    EXPECT_NEAR(squares / 400.0, 2.0 / 4.0, 0.1);  // variance 2 / inputs; 4 sigma of 400 draws
+    EXPECT_EQ(reader.read("wide.bias", {100}).values, std::vector<double>(100, 0.0));
+    EXPECT_EQ(reader.read("norm.weight", {4}).values, std::vector<double>(4, 1.0));
+    EXPECT_EQ(reader.read("norm.bias", {4}).values, std::vector<double>(4, 0.0));
+    EXPECT_EQ(reader.read("norm.mean", {4}).values, std::vector<double>(4, 0.0));
+    EXPECT_EQ(reader.read("norm.var", {4}).values, std::vector<double>(4, 1.0));
+}
+
+TEST_F(Graph, BundlesThatDifferInReadoutsShareOneBackbone)
+{
+    GraphBundle bundle = small_network();
+    bundle.networks =
+        "[[networks]]\ntap = \"pool\"\ntap_shape = [4]\nreadout = \"dense\"\nunits = 2\n";
+    bundle.tensors["readout.kernel"] = test::arbitrary({4, 2}, 1);
+    bundle.tensors["readout.bias"] = test::arbitrary({2}, 2);
+    bundle.write(folder_ / "one", 2);
+    bundle.tensors["readout.bias"] = test::arbitrary({2}, 3);
+    bundle.write(folder_ / "two", 2);
+
+    const Twin one = load_bundle(folder_ / "one");
+    const Twin two = load_bundle(folder_ / "two");
+
+    EXPECT_EQ(one.parts[0].backbone, two.parts[0].backbone);
+    EXPECT_NE(one.spec.digest, two.spec.digest);
+}
+
 TEST_F(Graph, MeansOfTapsHaveAGradient)
 {
     GraphBundle bundle = small_network();
     bundle.graph["nodes"][2]["operator"] = "silu";
     Twin twin = loaded(bundle, Precision::f64);
-    twin = twin_of_taps(std::move(twin), {"relu"}, /*pooled=*/true, Precision::f64);
+    twin = twin_of_taps(std::move(twin), {{"relu"}, {TapFeatures::Pool::mean}}, Precision::f64);
 
     test::expect_gradient_matches_differences(twin, images(2), {}, 1e-4);
 }

@@ -1,0 +1,311 @@
+#include "engine/fit/ridge.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include <ATen/ATen.h>
+
+#include "engine/base/error.hpp"
+
+namespace twinscreen {
+namespace {
+
+std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
+
+at::Tensor tensor_on(const std::vector<double>& values, at::IntArrayRef shape)
+{
+    // from_blob knows no constant memory; these are only read.
+    return at::from_blob(const_cast<double*>(values.data()), shape,
+                         at::TensorOptions().dtype(at::kDouble));
+}
+
+std::vector<double> values_of(const at::Tensor& tensor)
+{
+    const at::Tensor plain = tensor.contiguous();
+    return {plain.data_ptr<double>(), plain.data_ptr<double>() + plain.numel()};
+}
+
+/// LinearSums as tensors, with both halves of the products.
+struct Sums {
+    double images = 0.0;
+    at::Tensor x;   // [features]
+    at::Tensor y;   // [responses]
+    at::Tensor yy;  // [responses]
+    at::Tensor xx;  // [features, features]
+    at::Tensor xy;  // [features, responses]
+};
+
+Sums sums_of(const LinearSums& sums)
+{
+    const std::int64_t features = extent(sums.features);
+    const std::int64_t responses = extent(sums.responses);
+    const at::Tensor upper = tensor_on(sums.xx, {features, features}).triu();
+    return {sums.images,
+            tensor_on(sums.x, {features}),
+            tensor_on(sums.y, {responses}),
+            tensor_on(sums.yy, {responses}),
+            upper + upper.triu(1).t(),
+            tensor_on(sums.xy, {features, responses})};
+}
+
+Sums plus(const Sums& a, const Sums& b, double sign)
+{
+    return {a.images + sign * b.images, a.x + sign * b.x,   a.y + sign * b.y,
+            a.yy + sign * b.yy,         a.xx + sign * b.xx, a.xy + sign * b.xy};
+}
+
+Sums total_of(const std::vector<Sums>& groups)
+{
+    Sums total = groups.front();
+    for (std::size_t group = 1; group < groups.size(); ++group)
+        total = plus(total, groups[group], 1.0);
+    return total;
+}
+
+/// The same about other means, with features multiplied by `scale`.
+struct Centred {
+    at::Tensor xx;  // [features, features]
+    at::Tensor xy;  // [features, responses]
+    at::Tensor yy;  // [responses]
+};
+
+Centred centred(const Sums& sums, const at::Tensor& mean_x, const at::Tensor& mean_y,
+                const at::Tensor& scale)
+{
+    const at::Tensor cross = at::outer(sums.x, mean_x);
+    at::Tensor xx = sums.xx - cross - cross.t() + sums.images * at::outer(mean_x, mean_x);
+    at::Tensor xy = sums.xy - at::outer(sums.x, mean_y) - at::outer(mean_x, sums.y) +
+                    sums.images * at::outer(mean_x, mean_y);
+    xx.mul_(scale.unsqueeze(0)).mul_(scale.unsqueeze(1));
+    xy.mul_(scale.unsqueeze(1));
+    return {std::move(xx), std::move(xy),
+            sums.yy - 2.0 * mean_y * sums.y + sums.images * mean_y.square()};
+}
+
+/// What features are multiplied by before they are penalised alike.
+at::Tensor scale_of(const Sums& train, const at::Tensor& x0, bool standardise)
+{
+    constexpr double least = 1e-6;  // of its size; single precision keeps 6e-8
+    const at::Tensor mean = train.x / train.images;
+    const at::Tensor deviation =
+        (train.xx.diagonal() / train.images - mean.square()).clamp_min(0.0).sqrt();
+    const at::Tensor varies = deviation > least * (x0 + mean).abs();
+    const at::Tensor scale = standardise ? deviation.reciprocal() : at::ones_like(deviation);
+    return at::where(varies, scale, at::zeros_like(scale));
+}
+
+/// One training set, ready to be solved for any penalty.
+class Problem {
+public:
+    Problem(const Sums& train, const at::Tensor& scale)
+        : mean_x_(train.x / train.images),
+          mean_y_(train.y / train.images),
+          scale_(scale),
+          about_mean_(centred(train, mean_x_, mean_y_, scale))
+    {
+    }
+
+    /// Weights of the scaled features [features, columns] for some columns of the responses.
+    at::Tensor solve(double lambda, const at::Tensor& columns) const
+    {
+        at::Tensor penalised = about_mean_.xx.clone();
+        penalised.diagonal().add_(lambda);
+        const auto [factor, failure] = at::linalg_cholesky_ex(penalised);
+        TWINSCREEN_REQUIRE(failure.item<int>() == 0, data,
+                           "the penalty {:g} is too small for these features: they are linearly "
+                           "dependent to the last digit. Choose larger lambdas",
+                           lambda);
+        return at::cholesky_solve(about_mean_.xy.index_select(1, columns), factor);
+    }
+    const at::Tensor& mean_x() const { return mean_x_; }
+    const at::Tensor& mean_y() const { return mean_y_; }
+    const at::Tensor& scale() const { return scale_; }
+
+private:
+    at::Tensor mean_x_;
+    at::Tensor mean_y_;
+    at::Tensor scale_;
+    Centred about_mean_;
+};
+
+/// Squared errors of the units over the images of a group.
+at::Tensor squared_error(const Centred& group, const at::Tensor& weights, std::int64_t units)
+{
+    return group.yy.narrow(0, 0, units) - 2.0 * (weights * group.xy.narrow(1, 0, units)).sum(0) +
+           (weights * group.xx.mm(weights)).sum(0);
+}
+
+class RidgeFitter {
+public:
+    RidgeFitter(std::vector<Sums> groups, at::Tensor x0, std::size_t units,
+                const RidgeSettings& settings)
+        : groups_(std::move(groups)),
+          total_(total_of(groups_)),
+          x0_(std::move(x0)),
+          units_(extent(units)),
+          settings_(settings)
+    {
+        for (const std::vector<double>& weights : settings.candidates)
+            candidates_.push_back(tensor_on(weights, {extent(weights.size())}).sqrt());
+        if (candidates_.empty()) candidates_.push_back(at::ones_like(total_.x));
+    }
+
+    /// Fills lambda, candidate and validation_r2.
+    void choose(const std::vector<std::size_t>& held_out, RidgeFit& fit) const
+    {
+        const std::size_t lambdas = settings_.lambdas.size();
+        std::vector<at::Tensor> errors(candidates_.size() * lambdas);
+        at::Tensor of_mean = at::zeros({units_}, at::kDouble);
+        for (const std::size_t group : held_out) add_errors(groups_[group], errors, of_mean);
+        fit.lambda.assign(static_cast<std::size_t>(units_), 0);
+        fit.candidate = fit.lambda;
+        std::vector<double> least(fit.lambda.size(), std::numeric_limits<double>::infinity());
+        for (std::size_t place = 0; place < errors.size(); ++place) {
+            const std::vector<double> found = values_of(errors[place]);
+            for (std::size_t unit = 0; unit < found.size(); ++unit) {
+                if (!(found[unit] <= least[unit])) continue;
+                least[unit] = found[unit];
+                fit.candidate[unit] = static_cast<std::uint32_t>(place / lambdas);
+                fit.lambda[unit] = static_cast<std::uint32_t>(place % lambdas);
+            }
+        }
+        fit.validation_r2 = least;
+        const std::vector<double> worst = values_of(of_mean);
+        for (std::size_t unit = 0; unit < worst.size(); ++unit)
+            fit.validation_r2[unit] = 1.0 - least[unit] / worst[unit];
+    }
+
+    /// Weights [features, responses] of the features as they are, about their references.
+    struct Solution {
+        at::Tensor weights;
+        at::Tensor mean_x;
+        at::Tensor mean_y;
+    };
+    Solution refit(const RidgeFit& chosen) const
+    {
+        const at::Tensor scale = scale_of(total_, x0_, settings_.standardise);
+        Solution solution{at::zeros_like(total_.xy), {}, {}};
+        for (std::size_t candidate = 0; candidate < candidates_.size(); ++candidate) {
+            std::map<std::uint32_t, std::vector<std::int64_t>> columns =
+                columns_of(chosen, static_cast<std::uint32_t>(candidate));
+            if (columns.empty() && candidate > 0) continue;
+            const Problem problem(total_, scale * candidates_[candidate]);
+            solution.mean_x = problem.mean_x();
+            solution.mean_y = problem.mean_y();
+            for (const auto& [lambda, list] : columns) {
+                check_stop();
+                const at::Tensor index = at::tensor(list, at::kLong);
+                solution.weights.index_copy_(
+                    1, index,
+                    problem.solve(settings_.lambdas[lambda], index) * problem.scale().unsqueeze(1));
+            }
+        }
+        return solution;
+    }
+
+private:
+    void check_stop() const
+    {
+        if (settings_.check_stop) settings_.check_stop();
+    }
+
+    /// Errors on one group of fits to all others: [candidates, lambdas], each [units].
+    void add_errors(const Sums& group, std::vector<at::Tensor>& errors, at::Tensor& of_mean) const
+    {
+        const Sums train = plus(total_, group, -1.0);
+        const at::Tensor scale = scale_of(train, x0_, settings_.standardise);
+        const at::Tensor columns = at::arange(units_, at::kLong);
+        const std::size_t lambdas = settings_.lambdas.size();
+        for (std::size_t candidate = 0; candidate < candidates_.size(); ++candidate) {
+            const Problem problem(train, scale * candidates_[candidate]);
+            const Centred held =
+                centred(group, problem.mean_x(), problem.mean_y(), problem.scale());
+            if (candidate == 0) of_mean.add_(held.yy.narrow(0, 0, units_));
+            for (std::size_t lambda = 0; lambda < lambdas; ++lambda) {
+                check_stop();
+                const at::Tensor error =
+                    squared_error(held, problem.solve(settings_.lambdas[lambda], columns), units_);
+                at::Tensor& sum = errors[candidate * lambdas + lambda];
+                sum = sum.defined() ? sum + error : error;
+            }
+        }
+    }
+
+    /// The responses that each penalty was chosen for, controls included.
+    std::map<std::uint32_t, std::vector<std::int64_t>> columns_of(const RidgeFit& chosen,
+                                                                  std::uint32_t candidate) const
+    {
+        std::map<std::uint32_t, std::vector<std::int64_t>> columns;
+        for (std::int64_t unit = 0; unit < units_; ++unit) {
+            const auto at = static_cast<std::size_t>(unit);
+            if (chosen.candidate[at] != candidate) continue;
+            columns[chosen.lambda[at]].push_back(unit);
+            if (units_ + unit < total_.y.size(0))
+                columns[chosen.lambda[at]].push_back(units_ + unit);
+        }
+        return columns;
+    }
+
+    std::vector<Sums> groups_;
+    Sums total_;
+    at::Tensor x0_;
+    std::int64_t units_;
+    const RidgeSettings& settings_;
+    std::vector<at::Tensor> candidates_;  // square roots of weights, each [features]
+};
+
+/// Principal components of the scaled features, as a map of the features [features, components].
+at::Tensor components_of(const Sums& total, const at::Tensor& scale, std::int64_t count)
+{
+    const at::Tensor mean = total.x / total.images;
+    const at::Tensor xx = centred(total, mean, total.y / total.images, scale).xx;
+    const at::Tensor vectors = std::get<1>(at::linalg_eigh(xx));
+    const std::int64_t kept = std::min(count, vectors.size(1));
+    return vectors.narrow(1, vectors.size(1) - kept, kept) * scale.unsqueeze(1);
+}
+
+Sums mapped(const Sums& sums, const at::Tensor& map)
+{
+    return {sums.images, map.t().mv(sums.x),          sums.y,
+            sums.yy,     map.t().mm(sums.xx.mm(map)), map.t().mm(sums.xy)};
+}
+
+}  // namespace
+
+RidgeFit fit_ridge(std::span<const LinearSums> groups, const std::vector<std::size_t>& held_out,
+                   std::size_t units, const RidgeSettings& settings)
+{
+    const c10::InferenceMode no_gradients;
+    const LinearSums& any = groups.front();
+    const at::Tensor x0 = tensor_on(any.x0, {extent(any.features)});
+    const at::Tensor y0 = tensor_on(any.y0, {extent(any.responses)});
+    std::vector<Sums> sums;
+    for (const LinearSums& group : groups) sums.push_back(sums_of(group));
+    RidgeFit fit;
+    RidgeFitter::Solution solution;
+    if (settings.components == 0) {
+        const RidgeFitter fitter(std::move(sums), x0, units, settings);
+        fitter.choose(held_out, fit);
+        solution = fitter.refit(fit);
+    } else {
+        const Sums total = total_of(sums);
+        const at::Tensor map =
+            components_of(total, scale_of(total, x0, settings.standardise), settings.components);
+        for (Sums& group : sums) group = mapped(group, map);
+        RidgeSettings plain = settings;
+        plain.standardise = false;
+        const RidgeFitter fitter(std::move(sums), at::zeros({map.size(1)}, at::kDouble), units,
+                                 plain);
+        fitter.choose(held_out, fit);
+        solution = fitter.refit(fit);
+        solution.weights = map.mm(solution.weights);
+        solution.mean_x = total.x / total.images;
+    }
+    fit.weights = values_of(solution.weights);
+    fit.intercept = values_of(y0 + solution.mean_y - solution.weights.t().mv(x0 + solution.mean_x));
+    return fit;
+}
+
+}  // namespace twinscreen

@@ -3,6 +3,7 @@
 
 #include <fmt/ranges.h>
 
+#include "experiments/csv_cell.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/recording.hpp"
@@ -270,18 +271,13 @@ private:
     /// What converters take as held-out accuracy: twin, id, heldout_r, its interval, the baseline.
     void write_accuracy(const std::filesystem::path& file) const
     {
-        const auto quoted = [](std::string text) {
-            for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2)
-                text.insert(at, 1, '"');
-            return '"' + text + '"';
-        };
         std::ofstream stream(file);
         stream << "twin,id,heldout_r,r_low,r_high,r_luminance\n";
         for (std::size_t unit = 0; unit < units_.rows(); ++unit) {
             const UnitScore& score = scores_[unit];
             stream << fmt::format("{},{},{:.6f},{:.6f},{:.6f},{:.6f}\n",
-                                  quoted(units_.text("twin", unit)),
-                                  quoted(units_.text("id", unit)), score.r, score.r_low,
+                                  csv_cell(units_.text("twin", unit)),
+                                  csv_cell(units_.text("id", unit)), score.r, score.r_low,
                                   score.r_high, score.r_luminance);
         }
         TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
@@ -360,20 +356,6 @@ private:
     std::vector<UnitScore> scores_;
 };
 
-ItemSpan read_span(ConfigSection& section, const std::string& key)
-{
-    const auto ends = section.get_or<std::vector<std::int64_t>>(key, {}, "items");
-    if (ends.empty()) return {};
-    if (ends.size() != 2 || ends[0] < 0 || ends[1] < ends[0] + 2) {
-        section.complain(
-            key, fmt::format("{} = [{}] is not a range of items", key, fmt::join(ends, ", ")),
-            "give the first item and the one after the last, at least 2 apart: "
-            "[600, 1200]");
-        return {};
-    }
-    return {static_cast<std::uint64_t>(ends[0]), static_cast<std::uint64_t>(ends[1])};
-}
-
 std::unique_ptr<Experiment> make_encoding_score(ConfigSection& section)
 {
     Settings settings;
@@ -381,8 +363,8 @@ std::unique_ptr<Experiment> make_encoding_score(ConfigSection& section)
     settings.layout = section.one_of(
         "layout", "",
         {"", "units,items", "items,units", "units,items,repeats", "items,units,repeats"});
-    settings.score.fit = read_span(section, "fit_items");
-    settings.score.score = read_span(section, "score_items");
+    settings.score.fit = read_item_span(section, "fit_items");
+    settings.score.score = read_item_span(section, "score_items");
     settings.score.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
         "bootstrap", 1000, "resamples", in_range<std::int64_t>(1, 100000)));
     settings.score.halvings = static_cast<std::uint32_t>(

@@ -65,4 +65,38 @@ bootstrap = 1000                # resamples of images for the interval of r
 # rescale = "affine"            # bring predictions to the recording's scale on fit_items (for FEVE)
 )toml";
 
+const char* const fit_readout_example =
+    R"toml(# Fits readouts: which features predict recorded responses, and how well. As it stands, it fits macaque
+# V4 neurons (Cowley, Stan, Pillow & Smith 2023) from layers of SqueezeNet: set TWINSCREEN_DATA to the
+# folder of the real data and TWINSCREEN_BUNDLES to the converted bundles (the README shows the command).
+name = "v4_from_squeezenet"
+seed = 1
+
+[[twins]]
+bundle = "squeezenet_1_1"
+taps = ["fire*/concat_1"]       # nodes of the network; * stands for any letters
+tap_pool = "mean"               # one feature per channel; 4: means of 4 x 4 cells; "none": every value
+# tap_project = 2048            # wider taps are projected to so many features, at random
+
+[[stimuli]]                     # the shown images, in the order of the recording
+zip = "${TWINSCREEN_DATA}/v4-compact-models/images_190923.zip"
+
+[fit_readout]
+responses = "${TWINSCREEN_DATA}/v4-compact-models/responses_avg_190923.npy"
+layout = "units,items"          # or "items,units", "units,items,repeats", "items,units,repeats"
+subject = "WE"
+area = "V4"
+# unit_table = "units.csv"      # instead: id, subject, area, noise_ceiling, x, y of every unit
+train_items = [0, 600]
+test_items = [600, 1200]        # scores are reported for these; also validation_items
+# split = [0.75, 0.0, 0.25]     # or drawn: shares of training, validation and test
+folds = 5                       # of the training images, to choose the penalty of each unit
+lambda = { from = 1, to = 1e6, steps = 13 }
+# features = "together"         # one fit on all taps instead of one fit each
+# band_draws = 50               # with a penalty of its own for each tap (banded ridge)
+# components = 100              # ridge on so many principal components
+# untrained_baseline = false    # do not fit an untrained network of the same shape
+# bundles = "all"               # write a twin for every tap; default: for the best one
+)toml";
+
 }  // namespace twinscreen

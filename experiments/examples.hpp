@@ -5,5 +5,6 @@ namespace twinscreen {
 /// Commented campaigns that run as they are, for `twinscreen init`.
 extern const char* const screen_example;
 extern const char* const encoding_score_example;
+extern const char* const fit_readout_example;
 
 }  // namespace twinscreen

@@ -7,6 +7,7 @@ ExperimentRegistry known_experiments()
     ExperimentRegistry registry;
     register_screen(registry);
     register_encoding_score(registry);
+    register_fit_readout(registry);
     return registry;
 }
 

@@ -45,7 +45,7 @@ std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType 
 }  // namespace
 
 Recording read_recording(const std::filesystem::path& path, const std::string& layout,
-                         std::uint64_t items)
+                         std::uint64_t items, Missing missing)
 {
     const ReadFile file(path);
     const ArrayHeader header = read_npy_header(file);
@@ -88,8 +88,10 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
                                                         : item * recording.neurons + neuron;
                 const double value = values[row * recording.repeats + repeat];
                 TWINSCREEN_REQUIRE(
-                    !std::isinf(value) && (recording.repeats > 1 || !std::isnan(value)), data,
-                    "{}: the response of neuron {} to item {} is {}", name, neuron, item, value);
+                    !std::isinf(value) &&
+                        (recording.repeats > 1 || missing == Missing::keep || !std::isnan(value)),
+                    data, "{}: the response of neuron {} to item {} is {}", name, neuron, item,
+                    value);
                 recording.values[(neuron * recording.items + item) * recording.repeats + repeat] =
                     value;
             }

@@ -26,8 +26,10 @@ struct Recording {
 /// layout  "units,items", "items,units", "units,items,repeats" or "items,units,repeats"; empty: by
 ///         the number of items, where that is unambiguous
 /// items   stimuli of the campaign (before a limit); the array must have as many
-/// Throws Error(data) for a file that does not fit, has infinite values, or (without repeats) NaN.
+/// missing  what a NaN in a recording without repeats is
+/// Throws Error(data) for a file that does not fit, has infinite values, or NaN that is refused.
+enum class Missing { refuse, keep };
 Recording read_recording(const std::filesystem::path& file, const std::string& layout,
-                         std::uint64_t items);
+                         std::uint64_t items, Missing missing = Missing::refuse);
 
 }  // namespace twinscreen

@@ -5,6 +5,7 @@
 
 #include "engine/stimulus/contact_sheet.hpp"
 #include "engine/stimulus/png_writer.hpp"
+#include "experiments/item_name.hpp"
 #include "kernels/select.hpp"
 
 namespace twinscreen {
@@ -26,17 +27,6 @@ const InputTransform& canvas_of(const CampaignInputs& inputs, const std::string&
     for (const Twin& twin : inputs.twins)
         if (twin.spec.name == twin_name) return twin.parts.front().backbone->input();
     throw Error(Error::Kind::internal, fmt::format("no twin is called '{}'", twin_name));
-}
-
-/// The file name of an item where it has one, else its number.
-std::string name_of_item(const StimulusSource& stimuli, std::uint64_t item)
-{
-    const Table described = stimuli.describe({ItemId{item}, 1});
-    for (const char* column : {"file", "name"})
-        if (const TableColumn* found = described.find(column); found != nullptr && found->is_text())
-            if (!described.text(column, 0).empty())
-                return fmt::format("item {} ({})", item, described.text(column, 0));
-    return fmt::format("item {}", item);
 }
 
 /// One end of the ranking: [areas, kept] values and items.

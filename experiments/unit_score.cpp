@@ -55,6 +55,12 @@ std::vector<ScoreColumn> score_columns(std::size_t repeats)
     return columns;
 }
 
+Reliability noise_of(const ScoreInputs& inputs, std::size_t neuron)
+{
+    return reliability(repeats_of(inputs.recording, neuron, inputs.settings.score), inputs.seed,
+                       inputs.settings.halvings);
+}
+
 UnitScore score_unit(const ScoreInputs& inputs, std::size_t neuron, std::vector<double> predicted)
 {
     const ScoreSettings& settings = inputs.settings;
@@ -79,7 +85,8 @@ UnitScore score_unit(const ScoreInputs& inputs, std::size_t neuron, std::vector<
     }
     if (inputs.recording.repeats == 1) return score;
 
-    const Reliability noise = reliability(trials, inputs.seed, settings.halvings);
+    const Reliability noise =
+        inputs.noise.empty() ? noise_of(inputs, neuron) : inputs.noise[neuron];
     score.split_half = noise.split_half;
     score.cc_max = noise.cc_max;
     score.cc_norm = score.r / noise.cc_max;

@@ -4,16 +4,11 @@
 #include <span>
 #include <vector>
 
+#include "experiments/item_span.hpp"
 #include "experiments/recording.hpp"
+#include "experiments/statistics.hpp"
 
 namespace twinscreen {
-
-/// Items first ... end - 1.
-struct ItemSpan {
-    std::uint64_t first = 0;
-    std::uint64_t end = 0;
-    std::uint64_t count() const { return end - first; }
-};
 
 struct ScoreSettings {
     ItemSpan fit;    ///< items that baselines (and the affine line) are fitted on
@@ -53,14 +48,19 @@ std::vector<ScoreColumn> score_columns(std::size_t repeats);
 /// What all units are scored with.
 ///
 /// luminance  [items] mean luminance of each stimulus, for the baseline
-/// resamples  as drawn by draw_resamples for settings.score.count() images
+/// resamples  as drawn by draw_resamples for settings.score.count() images; empty: no interval
+/// noise      [neurons] on the scored items, as found before; empty: found here
 struct ScoreInputs {
     const ScoreSettings& settings;
     const Recording& recording;
     std::span<const double> luminance;
     std::span<const std::uint32_t> resamples;
     std::uint64_t seed = 0;
+    std::span<const Reliability> noise = {};
 };
+
+/// How reliable a neuron is on the scored items.
+Reliability noise_of(const ScoreInputs& inputs, std::size_t neuron);
 
 /// One neuron of the recording against its prediction [items]; an empty prediction gives the
 /// ceilings and the baseline only.

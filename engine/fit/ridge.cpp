@@ -8,24 +8,10 @@
 #include <ATen/ATen.h>
 
 #include "engine/base/error.hpp"
+#include "engine/fit/tensors.hpp"
 
 namespace twinscreen {
 namespace {
-
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
-
-at::Tensor tensor_on(const std::vector<double>& values, at::IntArrayRef shape)
-{
-    // from_blob knows no constant memory; these are only read.
-    return at::from_blob(const_cast<double*>(values.data()), shape,
-                         at::TensorOptions().dtype(at::kDouble));
-}
-
-std::vector<double> values_of(const at::Tensor& tensor)
-{
-    const at::Tensor plain = tensor.contiguous();
-    return {plain.data_ptr<double>(), plain.data_ptr<double>() + plain.numel()};
-}
 
 /// LinearSums as tensors, with both halves of the products.
 struct Sums {
@@ -303,8 +289,11 @@ RidgeFit fit_ridge(std::span<const LinearSums> groups, const std::vector<std::si
         solution.weights = map.mm(solution.weights);
         solution.mean_x = total.x / total.images;
     }
-    fit.weights = values_of(solution.weights);
-    fit.intercept = values_of(y0 + solution.mean_y - solution.weights.t().mv(x0 + solution.mean_x));
+    fit.map.features = any.features;
+    fit.map.responses = any.responses;
+    fit.map.weights = values_of(solution.weights);
+    fit.map.intercept =
+        values_of(y0 + solution.mean_y - solution.weights.t().mv(x0 + solution.mean_x));
     return fit;
 }
 

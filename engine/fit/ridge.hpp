@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/fit/linear_fit.hpp"
 #include "engine/fit/linear_sums.hpp"
 
 namespace twinscreen {
@@ -21,10 +22,8 @@ struct RidgeSettings {
     std::function<void()> check_stop;  ///< called between solutions; may throw
 };
 
-/// A linear map y = intercept + weights^T x per response.
 struct RidgeFit {
-    std::vector<double> weights;           ///< [features, responses]
-    std::vector<double> intercept;         ///< [responses]
+    LinearFit map;
     std::vector<std::uint32_t> lambda;     ///< [units] index into the penalties
     std::vector<std::uint32_t> candidate;  ///< [units] index into the candidates
     /// [units] 1 - squared error / squared error of the training mean, over all held-out groups

@@ -47,6 +47,8 @@ struct StagePlan {
     StageTables tables;
     Identity settings;  ///< what results depend on besides plan, twins, stimuli and seed
     std::shared_ptr<ForwardPlan> forward;
+    bool reads_stimuli = true;          ///< false: no shard declares reads
+    std::string items_are = "stimuli";  ///< for people: "fits", "null draws"
 };
 
 /// Finished stages of the running campaign, readable from any rank. Independent.
@@ -98,6 +100,8 @@ struct ShardTools {
     std::function<void(ColumnId, OwnedBatch)> write;
     Executor& executor;
     std::uint64_t seed = 0;
+    /// Throws StopRequested if the job was asked to stop; for long loops.
+    std::function<void()> check_stop;
 };
 
 /// One analysis: a sequence of stages, each a bag of independent shards.

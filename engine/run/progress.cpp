@@ -87,23 +87,25 @@ std::string bytes_text(double bytes)
                      : fmt::format("{:.1f} {}", bytes, units[unit]);
 }
 
-std::string progress_line(const ProgressSnapshot& now)
+std::string progress_line(const ProgressSnapshot& now, const std::string& items_are)
 {
     const double share = now.shards_total == 0 ? 1.0
                                                : static_cast<double>(now.shards_done) /
                                                      static_cast<double>(now.shards_total);
     return fmt::format(
-        "shard {} of {} ({:.0f} %), {} stimuli/s, {} left; computing {:.0f} %, waiting for input "
+        "shard {} of {} ({:.0f} %), {} {}/s, {} left; computing {:.0f} %, waiting for input "
         "{:.0f} %, for the writer {:.0f} %",
         count_text(now.shards_done), count_text(now.shards_total), 100.0 * share,
         now.items_per_second < 100.0 ? fmt::format("{:.1f}", now.items_per_second)
                                      : count_text(static_cast<std::uint64_t>(now.items_per_second)),
-        duration_text(now.seconds_left), 100.0 * now.compute_share, 100.0 * now.wait_fill_share,
-        100.0 * now.wait_write_share);
+        items_are, duration_text(now.seconds_left), 100.0 * now.compute_share,
+        100.0 * now.wait_fill_share, 100.0 * now.wait_write_share);
 }
 
-ProgressDisplay::ProgressDisplay()
-    : terminal_(isatty(STDERR_FILENO) == 1), last_(Progress::Clock::now())
+ProgressDisplay::ProgressDisplay(std::string items_are)
+    : items_are_(std::move(items_are)),
+      terminal_(isatty(STDERR_FILENO) == 1),
+      last_(Progress::Clock::now())
 {
     if (terminal_) interval_ = std::chrono::milliseconds(200);
 }
@@ -119,10 +121,10 @@ void ProgressDisplay::show(const ProgressSnapshot& now, Progress::Clock::time_po
     if (at - last_ < interval_ && !(terminal_ && last)) return;
     last_ = at;
     if (terminal_) {
-        std::fprintf(stderr, "\r\033[K%s", progress_line(now).c_str());
+        std::fprintf(stderr, "\r\033[K%s", progress_line(now, items_are_).c_str());
         line_open_ = true;
     } else {
-        std::fprintf(stderr, "%s\n", progress_line(now).c_str());
+        std::fprintf(stderr, "%s\n", progress_line(now, items_are_).c_str());
         interval_ = std::min(interval_ * 2, std::chrono::milliseconds(60'000));
     }
     std::fflush(stderr);

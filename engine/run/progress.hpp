@@ -49,7 +49,7 @@ private:
 };
 
 /// "shard 118 of 1024 (11 %), 3,512 stimuli/s, 4 min 10 s left; computing 93 %, ..."
-std::string progress_line(const ProgressSnapshot& now);
+std::string progress_line(const ProgressSnapshot& now, const std::string& items_are);
 /// "1 h 02 min", "4 min 10 s", "12 s", "0.3 s"
 std::string duration_text(double seconds);
 /// "1,234,567"
@@ -61,11 +61,12 @@ std::string bytes_text(double bytes);
 /// (2 s at first, one minute at last), as a log file wants it.
 class ProgressDisplay {
 public:
-    ProgressDisplay();
+    explicit ProgressDisplay(std::string items_are);
     ~ProgressDisplay();
     void show(const ProgressSnapshot& now, Progress::Clock::time_point at);
 
 private:
+    std::string items_are_;
     bool terminal_;
     bool line_open_ = false;
     Progress::Clock::time_point last_;

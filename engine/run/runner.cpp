@@ -123,7 +123,7 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
     const std::uint64_t shards = stage.plan.shards();
     const std::uint64_t left = state.open.size() + state.suspect.size();
     const std::uint32_t asked = run.campaign.schedule.batch_items;
-    if (asked > 0 && asked != stage.plan.batch_items)
+    if (stage.reads_stimuli && asked > 0 && asked != stage.plan.batch_items)
         spdlog::info("batches of {} instead of {}: the networks take multiples of {}",
                      stage.plan.batch_items, asked, stage.forward->batch_multiple());
     if (state.complete) {
@@ -138,16 +138,16 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
                          : fmt::format(", {} of them since the last checkpoint: these are verified",
                                        count_text(state.suspect.size())));
     else
-        spdlog::info("{}: {} stimuli in {} shards on {} rank{}", stage.plan.stage,
-                     count_text(stage.plan.items), count_text(shards), run.communicator.size(),
-                     run.communicator.size() == 1 ? "" : "s");
+        spdlog::info("{}: {} {} in {} shards on {} rank{}", stage.plan.stage,
+                     count_text(stage.plan.items), stage.items_are, count_text(shards),
+                     run.communicator.size(), run.communicator.size() == 1 ? "" : "s");
     const auto ranks = static_cast<std::uint64_t>(run.communicator.size());
-    if (ranks > left)
+    if (left > 0 && ranks > left)
         spdlog::warn(
             "{} ranks for {} shards: {} ranks have nothing to do (a smaller [run] "
             "shard_items makes more shards)",
             ranks, left, ranks - left);
-    else if (ranks > 1 && shards / ranks < 32)
+    else if (stage.reads_stimuli && ranks > 1 && shards / ranks < 32)
         spdlog::warn("{} shards per rank; below 32 the slowest rank holds the others up",
                      shards / ranks);
 }
@@ -157,11 +157,11 @@ void add_closing_lines(Run& run, const StagePlan& stage, const ProgressSnapshot&
 {
     auto& lines = run.summary.lines;
     lines.push_back(fmt::format(
-        "{}: {} stimuli in {} ({} stimuli/s) on {} rank{}", stage.plan.stage,
-        count_text(end.items_done), duration_text(seconds),
+        "{}: {} {} in {} ({} {}/s) on {} rank{}", stage.plan.stage, count_text(end.items_done),
+        stage.items_are, duration_text(seconds),
         end.items_per_second < 100.0 ? fmt::format("{:.1f}", end.items_per_second)
                                      : count_text(static_cast<std::uint64_t>(end.items_per_second)),
-        run.communicator.size(), run.communicator.size() == 1 ? "" : "s"));
+        stage.items_are, run.communicator.size(), run.communicator.size() == 1 ? "" : "s"));
     lines.push_back(fmt::format(
         "  computing {:.0f} %, waiting for input {:.0f} %, waiting for the writer {:.0f} %; "
         "balance {:.2f} (busiest rank / mean), slowest rank {}",
@@ -181,7 +181,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
         tools.monitor.reset(new Monitor{
             Progress(stage.plan.shards(), stage.plan.shards() - left,
                      stage.plan.items - state.sealed_items, run.communicator.size(), Clock::now()),
-            {}});
+            ProgressDisplay(stage.items_are)});
     const QueueOptions options = queue_options(run, state, tools.monitor.get(), stage.plan.stage);
     const OpenWork work{state.suspect, state.open};
     tools.queue = run.campaign.run.queue == "static"

@@ -58,7 +58,8 @@ void Worker::take(const Instruction& instruction)
 void Worker::claim_ahead()
 {
     // A shard may be a single batch: one of them ahead would keep a single reader busy.
-    while (mine_.empty() || parts_.reader.wants_more()) {
+    // Where nothing is read ahead, what is claimed ahead only waits.
+    while (mine_.empty() || (parts_.stage.reads_stimuli && parts_.reader.wants_more())) {
         // Behind a shard that may be found torn, nothing may be announced; Finish is the last.
         if (!mine_.empty() && !std::holds_alternative<RunShard>(mine_.back())) return;
         const std::optional<Instruction> ahead = parts_.queue.try_next();
@@ -78,8 +79,11 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
         parts_.sink.write(shard, column, std::move(rows));
         wait_write_s += waited.seconds();
     };
+    const auto check_stop = [this] {
+        if (parts_.stop.load()) throw StopRequested{};
+    };
     try {
-        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed};
+        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed, check_stop};
         parts_.experiment.run_shard(shard, tools);
         TWINSCREEN_FAILPOINT("shard: computed");
     } catch (const StopRequested&) {

@@ -177,9 +177,9 @@ void expect_equal_to_hand(const Study& study, const RidgeFit& fit, const RidgeSe
         EXPECT_NEAR(fit.validation_r2[unit], 1.0 - least / of_mean, 1e-9);
         const auto hand = fitted_by_hand(study, all, unit, settings.lambdas[best.second],
                                          settings.standardise, candidates[best.first]);
-        EXPECT_NEAR(fit.intercept[unit], hand[0], 1e-6 * std::abs(hand[0]));
+        EXPECT_NEAR(fit.map.intercept[unit], hand[0], 1e-6 * std::abs(hand[0]));
         for (std::size_t f = 0; f < study.features; ++f)
-            EXPECT_NEAR(fit.weights[f * study.units + unit], hand[f + 1], 1e-9);
+            EXPECT_NEAR(fit.map.weights[f * study.units + unit], hand[f + 1], 1e-9);
     }
 }
 
@@ -210,7 +210,7 @@ TEST(Ridge, BandsHavePenaltiesOfTheirOwn)
     expect_equal_to_hand(study, fit, settings);
     for (std::size_t unit = 0; unit < study.units; ++unit)
         if (fit.candidate[unit] == 1) {
-            EXPECT_EQ(fit.weights[4 * study.units + unit], 0.0);
+            EXPECT_EQ(fit.map.weights[4 * study.units + unit], 0.0);
         }
 }
 
@@ -231,14 +231,14 @@ TEST(Ridge, AllComponentsGiveTheSameFitAndFewGiveOneOfLowRank)
     const RidgeFit with = fit_ridge(study.grouped(5), five_folds, study.units, all);
     const RidgeFit single = fit_ridge(study.grouped(5), five_folds, study.units, one);
 
-    for (std::size_t i = 0; i < with.weights.size(); ++i)
-        EXPECT_NEAR(with.weights[i], without.weights[i], 1e-9);
+    for (std::size_t i = 0; i < with.map.weights.size(); ++i)
+        EXPECT_NEAR(with.map.weights[i], without.map.weights[i], 1e-9);
     for (std::size_t unit = 0; unit < study.units; ++unit)
-        EXPECT_NEAR(with.intercept[unit], without.intercept[unit], 1e-6);
+        EXPECT_NEAR(with.map.intercept[unit], without.map.intercept[unit], 1e-6);
     // Weights of all units are multiples of one component.
     for (std::size_t f = 1; f < study.features; ++f)
-        EXPECT_NEAR(single.weights[f * 3] * single.weights[1],
-                    single.weights[f * 3 + 1] * single.weights[0], 1e-12);
+        EXPECT_NEAR(single.map.weights[f * 3] * single.map.weights[1],
+                    single.map.weights[f * 3 + 1] * single.map.weights[0], 1e-12);
 }
 
 TEST(Ridge, ASingleValidationGroupIsHeldOutAndFittedInTheEnd)
@@ -264,7 +264,7 @@ TEST(Ridge, ASingleValidationGroupIsHeldOutAndFittedInTheEnd)
         ASSERT_EQ(fit.lambda[unit], static_cast<std::uint32_t>(best));
         const auto hand =
             fitted_by_hand(study, all, unit, settings.lambdas[size_t(best)], true, ones);
-        EXPECT_NEAR(fit.weights[unit], hand[1], 1e-9);
+        EXPECT_NEAR(fit.map.weights[unit], hand[1], 1e-9);
     }
 }
 
@@ -285,7 +285,7 @@ TEST(Ridge, ControlsAreFittedWithThePenaltyOfTheirUnit)
     const std::vector<double> ones(study.features, 1.0);
     const auto hand = fitted_by_hand(study, all, 2, settings.lambdas[fit.lambda[0]], true, ones);
     for (std::size_t f = 0; f < study.features; ++f)
-        EXPECT_NEAR(fit.weights[f * 4 + 2], hand[f + 1], 1e-9);
+        EXPECT_NEAR(fit.map.weights[f * 4 + 2], hand[f + 1], 1e-9);
 }
 
 TEST(Ridge, AConstantFeatureHasNoWeight)
@@ -298,8 +298,8 @@ TEST(Ridge, AConstantFeatureHasNoWeight)
     const RidgeFit fit = fit_ridge(study.grouped(5), five_folds, study.units, settings);
 
     for (std::size_t unit = 0; unit < study.units; ++unit) {
-        EXPECT_EQ(fit.weights[2 * study.units + unit], 0.0);
-        EXPECT_TRUE(std::isfinite(fit.intercept[unit]));
+        EXPECT_EQ(fit.map.weights[2 * study.units + unit], 0.0);
+        EXPECT_TRUE(std::isfinite(fit.map.intercept[unit]));
     }
 }
 

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/base/table.hpp"
+
+namespace twinscreen {
+
+/// What fits of several sets of features came to, for people.
+struct FitReport {
+    struct Set {
+        std::string twin;
+        std::string area;
+        std::size_t features = 0;
+    };
+    std::vector<Set> sets;
+    Table units;
+    std::vector<double> lambdas;
+    bool has_repeats = false;
+    /// Name of a value ("r", "r_untrained", ...) -> [set][unit].
+    std::map<std::string, std::vector<std::vector<double>>> values;
+
+    double median_of(const std::string& name, std::size_t set) const;
+    /// The set that predicts the images held out from training best (median over units): chosen
+    /// without a look at the test images.
+    std::size_t best_set() const;
+};
+
+/// The lines of the closing summary.
+std::vector<std::string> describe_fit(const FitReport& report);
+
+/// Puts scores.csv (one row per set and unit), score_by_layer.csv (one row per set) and
+/// score_by_layer.svg into the folder.
+void write_fit_files(const FitReport& report, const std::filesystem::path& folder);
+
+}  // namespace twinscreen

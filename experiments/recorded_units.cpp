@@ -1,0 +1,131 @@
+#include "experiments/recorded_units.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/config/csv.hpp"
+#include "experiments/statistics.hpp"
+
+namespace twinscreen {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Sets a column unless the table has it; codes that look like numbers are names here.
+void complete(Table& table, const std::string& name, const std::vector<std::string>& values)
+{
+    TableColumn* found = table.find(name);
+    if (found == nullptr) {
+        table.columns.push_back({name, "", values});
+        return;
+    }
+    if (found->is_text()) return;
+    std::vector<std::string> texts;
+    for (std::size_t row = 0; row < table.rows(); ++row)
+        texts.push_back(fmt::format("{:.17g}", table.number(name, row)));
+    found->values = std::move(texts);
+}
+
+void complete(Table& table, const std::string& name, const std::string& unit,
+              const std::filesystem::path& file, std::size_t rows)
+{
+    const TableColumn* found = table.find(name);
+    if (found == nullptr)
+        table.columns.push_back({name, unit, std::vector<double>(rows, nan)});
+    else
+        TWINSCREEN_REQUIRE(!found->is_text(), data, "{}: column '{}' holds texts, expected numbers",
+                           file.string(), name);
+}
+
+double mean_response(const Recording& recording, std::size_t neuron, std::uint64_t item)
+{
+    double sum = 0.0;
+    std::size_t count = 0;
+    for (std::size_t repeat = 0; repeat < recording.repeats; ++repeat) {
+        const double value = recording.at(neuron, item, repeat);
+        if (std::isnan(value)) continue;
+        sum += value;
+        ++count;
+    }
+    return count > 0 ? sum / static_cast<double>(count) : nan;
+}
+
+}  // namespace
+
+Table recorded_units(const std::filesystem::path& file, std::size_t neurons,
+                     const std::string& subject, const std::string& area)
+{
+    Table table;
+    if (!file.empty()) {
+        table = read_csv(file);
+        TWINSCREEN_REQUIRE(table.rows() == neurons, data,
+                           "{}: lists {} units, the recording has {} neurons", file.string(),
+                           table.rows(), neurons);
+    }
+    std::vector<std::string> ids;
+    for (std::size_t neuron = 0; neuron < neurons; ++neuron)
+        ids.push_back(fmt::format("neuron {}", neuron));
+    complete(table, "id", ids);
+    complete(table, "subject", std::vector<std::string>(neurons, subject));
+    complete(table, "area", std::vector<std::string>(neurons, area));
+    complete(table, "noise_ceiling", "", file, neurons);
+    complete(table, "x", "deg", file, neurons);
+    complete(table, "y", "deg", file, neurons);
+    return table;
+}
+
+std::vector<double> mean_responses(const Recording& recording,
+                                   const std::vector<std::uint64_t>& items,
+                                   const std::vector<std::size_t>& neurons)
+{
+    std::vector<double> means;
+    means.reserve(items.size() * neurons.size());
+    for (const std::uint64_t item : items)
+        for (const std::size_t neuron : neurons)
+            means.push_back(mean_response(recording, neuron, item));
+    return means;
+}
+
+std::vector<UnusableUnit> unusable_units(const Recording& recording, const ImageSplit& split)
+{
+    const std::vector<std::uint64_t> fitted = split.fitted();
+    std::vector<UnusableUnit> found;
+    for (std::size_t neuron = 0; neuron < recording.neurons; ++neuron) {
+        const std::vector<double> train = mean_responses(recording, fitted, {neuron});
+        const std::vector<double> test = mean_responses(recording, split.test, {neuron});
+        const auto is_missing = [](double value) { return std::isnan(value); };
+        const auto missing = std::ranges::count_if(train, is_missing);
+        const auto tested = std::ssize(test) - std::ranges::count_if(test, is_missing);
+        if (missing == std::ssize(train))
+            found.push_back({neuron, "nothing was recorded of it for the fitted images"});
+        else if (missing > 0)
+            found.push_back({neuron, fmt::format("nothing was recorded of it for {} of the {} "
+                                                 "fitted images",
+                                                 missing, train.size())});
+        else if (std::ranges::adjacent_find(train, std::not_equal_to<>()) == train.end())
+            found.push_back(
+                {neuron, fmt::format("its response to every fitted image is {:g}", train.front())});
+        else if (tested < 3)
+            found.push_back(
+                {neuron, fmt::format("it was recorded for {} test images only", tested)});
+    }
+    return found;
+}
+
+Recording excerpt(const Recording& recording, const std::vector<std::uint64_t>& items,
+                  const std::vector<std::size_t>& neurons)
+{
+    Recording part;
+    part.neurons = neurons.size();
+    part.items = items.size();
+    part.repeats = recording.repeats;
+    part.values.reserve(part.neurons * part.items * part.repeats);
+    for (const std::size_t neuron : neurons)
+        for (const std::uint64_t item : items)
+            for (std::size_t repeat = 0; repeat < part.repeats; ++repeat)
+                part.values.push_back(recording.at(neuron, item, repeat));
+    return part;
+}
+
+}  // namespace twinscreen

@@ -3,7 +3,7 @@
 
 #include <fmt/ranges.h>
 
-#include "experiments/csv_cell.hpp"
+#include "engine/config/csv.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/recording.hpp"

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "engine/base/error.hpp"
-#include "experiments/csv_cell.hpp"
+#include "engine/config/csv.hpp"
 #include "experiments/score_chart.hpp"
 #include "experiments/statistics.hpp"
 

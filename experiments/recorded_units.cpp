@@ -22,8 +22,10 @@ void complete(Table& table, const std::string& name, const std::vector<std::stri
     }
     if (found->is_text()) return;
     std::vector<std::string> texts;
-    for (std::size_t row = 0; row < table.rows(); ++row)
-        texts.push_back(fmt::format("{:.17g}", table.number(name, row)));
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        const double code = table.number(name, row);
+        texts.push_back(std::isnan(code) ? "" : fmt::format("{:.17g}", code));
+    }
     found->values = std::move(texts);
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/app/commands.hpp"
 #include "engine/base/log.hpp"
+#include "engine/config/toml_text.hpp"
 #include "engine/run/agreement.hpp"
 #include "engine/run/runner.hpp"
 #include "engine/schedule/stop_signal.hpp"
@@ -11,25 +12,14 @@
 namespace twinscreen {
 namespace {
 
-/// A TOML text literal.
-std::string quoted(const std::string& text)
-{
-    std::string result = "\"";
-    for (const char letter : text) {
-        if (letter == '"' || letter == '\\') result += '\\';
-        result += letter;
-    }
-    return result + "\"";
-}
-
 /// The campaign that `encode` stands for; its stimuli are opened from the path as they are.
 Campaign campaign_of(const EncodeOptions& options)
 {
     const auto absolute = [](const std::filesystem::path& path) {
-        return quoted(std::filesystem::absolute(path).string());
+        return toml_text(std::filesystem::absolute(path).string());
     };
     std::string text = "[[twins]]\nbundle = " + absolute(options.bundle) + "\n";
-    if (!options.units.empty()) text += "units = " + quoted(options.units) + "\n";
+    if (!options.units.empty()) text += "units = " + toml_text(options.units) + "\n";
     text += "[[stimuli]]\npath = " + absolute(options.images) + "\n";
     text += "[screen]\nmeasures = [\"units\"]\n";
     const auto here = std::filesystem::current_path();

@@ -262,4 +262,29 @@ Table read_csv(const ReadFile& file)
     return table;
 }
 
+std::string csv_cell(std::string text)
+{
+    for (std::size_t at = 0; (at = text.find('"', at)) != std::string::npos; at += 2)
+        text.insert(at, 1, '"');
+    return '"' + text + '"';
+}
+
+std::string csv_text(const Table& table)
+{
+    std::string text;
+    for (const TableColumn& column : table.columns)
+        text += (text.empty() ? "" : ",") + csv_cell(column.name);
+    text += "\n";
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+        for (std::size_t column = 0; column < table.columns.size(); ++column) {
+            const TableColumn& cells = table.columns[column];
+            text += (column == 0 ? "" : ",");
+            text += cells.is_text() ? csv_cell(table.text(cells.name, row))
+                                    : fmt::format("{}", table.number(cells.name, row));
+        }
+        text += "\n";
+    }
+    return text;
+}
+
 }  // namespace twinscreen

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 
 #include "engine/base/read_file.hpp"
 #include "engine/base/table.hpp"
@@ -16,5 +17,10 @@ namespace twinscreen {
 /// unterminated quotes, NUL bytes, an empty file, more than engine/config/limits.hpp allows.
 Table read_csv(const std::filesystem::path& file);
 Table read_csv(const ReadFile& file);
+
+/// A text as one quoted cell.
+std::string csv_cell(std::string text);
+/// The table as such a file: texts quoted, numbers with all their digits.
+std::string csv_text(const Table& table);
 
 }  // namespace twinscreen

@@ -241,8 +241,10 @@ Table read_units(const ReadFile& opened, const BundleDescription& bundle)
         if (wants_text && !found->is_text()) {
             // "190923" and "0" are names here, whatever they look like
             std::vector<std::string> texts;
-            for (std::size_t row = 0; row < units.rows(); ++row)
-                texts.push_back(fmt::format("{:.17g}", units.number(name, row)));
+            for (std::size_t row = 0; row < units.rows(); ++row) {
+                const double code = units.number(name, row);
+                texts.push_back(std::isnan(code) ? "" : fmt::format("{:.17g}", code));
+            }
             found->values = std::move(texts);
         }
         TWINSCREEN_REQUIRE(wants_text || !found->is_text(), data,

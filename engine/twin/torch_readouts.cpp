@@ -21,25 +21,6 @@ std::size_t size_of(std::int64_t extent) { return static_cast<std::size_t>(exten
 
 const std::vector<TapId> first_tap = {TapId{0}};
 
-/// The measure as a combination of the units that it needs.
-std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
-                                     Precision precision)
-{
-    std::map<UnitId, std::size_t> position;  // of the units that the measure needs
-    for (const auto& output : measure.outputs)
-        for (const auto& [unit, weight] : output) position.emplace(unit, 0);
-    std::vector<UnitId> needed;
-    for (auto& [unit, at] : position) {
-        at = needed.size();
-        needed.push_back(unit);
-    }
-    std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
-    for (std::size_t output = 0; output < measure.outputs.size(); ++output)
-        for (const auto& [unit, weight] : measure.outputs[output])
-            rows[output * needed.size() + position.at(unit)] += weight;
-    return combined_readout(readout.select(needed), std::move(rows), precision);
-}
-
 /// Weights of a linear measure of a linear map: row o is the sum of weight * row of unit.
 std::vector<double> folded_rows(const LinearMeasure& measure, const std::vector<double>& rows,
                                 std::size_t width)
@@ -481,6 +462,24 @@ std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
                                           std::vector<double> weights, Precision precision)
 {
     return std::make_unique<CombinedReadout>(std::move(inner), std::move(weights), precision);
+}
+
+std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
+                                     Precision precision)
+{
+    std::map<UnitId, std::size_t> position;  // of the units that the measure needs
+    for (const auto& output : measure.outputs)
+        for (const auto& [unit, weight] : output) position.emplace(unit, 0);
+    std::vector<UnitId> needed;
+    for (auto& [unit, at] : position) {
+        at = needed.size();
+        needed.push_back(unit);
+    }
+    std::vector<double> rows(measure.outputs.size() * needed.size(), 0.0);
+    for (std::size_t output = 0; output < measure.outputs.size(); ++output)
+        for (const auto& [unit, weight] : measure.outputs[output])
+            rows[output * needed.size() + position.at(unit)] += weight;
+    return combined_readout(readout.select(needed), std::move(rows), precision);
 }
 
 }  // namespace twinscreen

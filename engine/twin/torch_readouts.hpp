@@ -40,5 +40,8 @@ std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& ta
 /// weights  [outputs, inner outputs]
 std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
                                           std::vector<double> weights, Precision precision);
+/// The measure as a combination of the units that it needs; the others are not computed.
+std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
+                                     Precision precision);
 
 }  // namespace twinscreen

@@ -18,6 +18,9 @@ your own network, from PyTorch
 readouts of subjects and areas on a node of such a network: ridge (SUBJECT.AREA.coef), space x
 feature (SUBJECT.AREA.space) or Gaussian-sampled (SUBJECT.AREA.position)
   convert_readouts.py readouts.safetensors bundles/net bundles/brain --tap layer4
+feature-weighted receptive field models of fMRI with their networks (NSD)
+  convert_fwrf.py weights_sub-01_roi-V1.pt bundles/sub-01_V1 \
+      --metadata metadata_sub-01_roi-V1.npy
 fMRI and EEG models saved as standardiser, PCA and linear regressions of its taps
   convert_linear_model.py weights_subject-01.npy bundles/vit bundles/subject_1 \
       --subject 1 --metadata metadata_subject-01.npy --area V1v

@@ -1,6 +1,7 @@
 #include "engine/twin/field_readout.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -26,6 +27,12 @@ at::Tensor block_of(const at::Tensor& per_unit, Block block)
     return per_unit.narrow(0, block.first, block.count);
 }
 
+std::vector<double> doubles_of(const at::Tensor& tensor)
+{
+    const at::Tensor wide = tensor.to(at::kDouble).contiguous();
+    return {wide.data_ptr<double>(), wide.data_ptr<double>() + wide.numel()};
+}
+
 /// g(t) = ln(1 + |t|) tanh(t)
 at::Tensor compressed(const at::Tensor& t) { return at::log1p(t.abs()).mul_(t.tanh()); }
 
@@ -36,6 +43,8 @@ at::Tensor compression_slope(const at::Tensor& t)
     const at::Tensor tanh = size.tanh();
     return tanh / (1.0 + size) + at::log1p(size) * (1.0 - tanh * tanh);
 }
+
+constexpr int corners = 4;
 
 /// What the units take of the pixels of one map. Columns are channels of images.
 class Fields {
@@ -89,14 +98,15 @@ public:
     at::Tensor laid_out(const at::Tensor& maps) const override { return maps.contiguous(); }
     at::Tensor pooled(const at::Tensor& maps, Block units) const override
     {
-        at::Tensor sum = at::zeros({units.count, maps.size(1)}, maps.options());
-        for (int corner = 0; corner < 4; ++corner)
-            sum.addcmul_(maps.index_select(0, pixels_of(corner, units)), weights_of(corner, units));
-        return sum;
+        const at::Tensor first = at::arange(0, corners * units.count, corners, at::kLong);
+        constexpr std::int64_t sum = 0;  // mode
+        return std::get<0>(at::embedding_bag(
+            maps, block_of(pixels_, units).flatten(), first, /*scale_grad_by_freq=*/false, sum,
+            /*sparse=*/false, block_of(weights_, units).flatten()));
     }
     void spread(const at::Tensor& pooled, Block units, at::Tensor& maps) const override
     {
-        for (int corner = 0; corner < 4; ++corner)
+        for (int corner = 0; corner < corners; ++corner)
             maps.index_add_(0, pixels_of(corner, units), pooled * weights_of(corner, units));
     }
     std::unique_ptr<Fields> select(const at::Tensor& units) const override
@@ -104,7 +114,7 @@ public:
         return std::make_unique<PointFields>(pixels_.index_select(0, units),
                                              weights_.index_select(0, units));
     }
-    std::int64_t pixels() const override { return 4; }
+    std::int64_t pixels() const override { return corners; }
     std::size_t bytes() const override { return pixels_.nbytes() + weights_.nbytes(); }
 
 private:
@@ -159,7 +169,18 @@ public:
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
-        return compresses_ ? nullptr : combination(*this, measure, precision_);
+        if (compresses_) return nullptr;
+        std::set<UnitId> needed;
+        for (const auto& output : measure.outputs)
+            for (const auto& [unit, weight] : output) needed.insert(unit);
+        // A dense output reads every value of the map with a weight of its own, from memory.
+        constexpr double dense_penalty = 4.0;
+        const double units =
+            macs_per_row() * static_cast<double>(needed.size()) / static_cast<double>(outputs());
+        const double whole = static_cast<double>(measure.outputs.size()) *
+                             static_cast<double>(taps_.front().row.count());
+        if (taps_.size() == 1 && dense_penalty * whole <= units) return dense(measure);
+        return combination(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -206,6 +227,23 @@ public:
     }
 
 private:
+    /// One weight per value of the map and output: the gradient of the measure.
+    std::unique_ptr<Readout> dense(const LinearMeasure& measure) const
+    {
+        const c10::NoGradGuard no_graph;
+        const auto count = static_cast<std::int64_t>(measure.outputs.size());
+        std::vector<double> parts(measure.outputs.size() * static_cast<std::size_t>(outputs()));
+        for (std::size_t output = 0; output < measure.outputs.size(); ++output)
+            for (const auto& [unit, weight] : measure.outputs[output])
+                parts.at(index_of(unit) * measure.outputs.size() + output) += weight;
+        const at::Tensor cotangents = tensor_of(parts, {outputs(), count}, precision_);
+        const FieldTap& tap = taps_.front();
+        const at::Tensor maps = at::zeros(
+            {tap.row.count() / tap.channels(), count * tap.channels()}, weights_.options());
+        return dense_readout(doubles_of(gradient(maps, cotangents, 0).t()),
+                             doubles_of(cotangents.t().mv(bias_)), tap.row, precision_, ids_[0]);
+    }
+
     at::Tensor tap_of(const Trace& trace, std::size_t i) const
     {
         return tensor_view(trace.tap(ids_[i]));

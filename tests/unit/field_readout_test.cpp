@@ -256,6 +256,29 @@ TEST_F(FieldReadout, LinearFamiliesFoldAndTheOthersSayThatTheyDoNot)
     EXPECT_EQ(made(fwrf())->fold(measure), nullptr);
 }
 
+TEST_F(FieldReadout, AMeanOfManyUnitsIsOneSetOfWeights)
+{
+    for (const Case& c : {make_case("factorised", "field", {Shape{4, 5, 6}}, 40, 3),
+                          make_case("sampled", "", {Shape{4, 5, 6}}, 40, 3)}) {
+        LinearMeasure mean;
+        mean.outputs.emplace_back();
+        for (std::uint32_t unit = 1; unit < 40; ++unit)
+            mean.outputs[0].emplace_back(UnitId{unit}, 1.0 / 39.0);
+        const auto readout = made(c);
+        const std::vector<double> all = applied<double>(*readout, c);
+
+        const auto folded = readout->fold(mean);
+
+        EXPECT_EQ(folded->macs_per_row(), 4 * 5 * 6);
+        const std::vector<double> means = applied<double>(*folded, c);
+        for (std::size_t row = 0; row < 3; ++row) {
+            double sum = 0.0;
+            for (std::size_t unit = 1; unit < 40; ++unit) sum += all[row * 40 + unit];
+            EXPECT_NEAR(means[row], sum / 39.0, 1e-12);
+        }
+    }
+}
+
 TEST_F(FieldReadout, HasTheGradientAtEveryTap)
 {
     const double step = 1e-5;

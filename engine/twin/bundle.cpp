@@ -227,12 +227,13 @@ std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& rea
     } else {
         taps.push_back(read_tap(section, is_graph));
     }
+    const char* shapes = section.has("taps") ? "taps" : "tap_shape";
     std::set<std::string> seen;
     for (const NetworkTap& tap : taps) {
         if (!tap.name.empty() && !seen.insert(tap.name).second)
             section.complain("taps", fmt::format("tap '{}' is listed twice", tap.name));
         if (reads_maps && tap.row.rank != 3 && tap.row.rank != 0)
-            section.complain("taps",
+            section.complain(shapes,
                              fmt::format("readout '{}' reads maps [channels, height, width], tap "
                                          "'{}' has shape {}",
                                          readout, tap.name, tap.row.text()));

@@ -15,8 +15,12 @@ your own network, from ONNX (no PyTorch needed)
 your own network, from PyTorch
   export_model.py torch my_models:build bundles/net --state net.safetensors \
       --name net --mean 127.5 --scale 127.5 --tap layer4
-ridge readouts of subjects and areas (SUBJECT.AREA.coef) on a node of such a network
-  convert_ridge_readouts.py readouts.safetensors bundles/net bundles/brain --tap layer4
+readouts of subjects and areas on a node of such a network: ridge (SUBJECT.AREA.coef), space x
+feature (SUBJECT.AREA.space) or Gaussian-sampled (SUBJECT.AREA.position)
+  convert_readouts.py readouts.safetensors bundles/net bundles/brain --tap layer4
+feature-weighted receptive field models of fMRI with their networks (NSD)
+  convert_fwrf.py weights_sub-01_roi-V1.pt bundles/sub-01_V1 \
+      --metadata metadata_sub-01_roi-V1.npy
 fMRI and EEG models saved as standardiser, PCA and linear regressions of its taps
   convert_linear_model.py weights_subject-01.npy bundles/vit bundles/subject_1 \
       --subject 1 --metadata metadata_subject-01.npy --area V1v

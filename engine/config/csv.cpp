@@ -272,13 +272,15 @@ std::string csv_cell(std::string text)
 std::string csv_text(const Table& table)
 {
     std::string text;
-    for (const TableColumn& column : table.columns)
-        text += (text.empty() ? "" : ",") + csv_cell(column.name);
+    for (const TableColumn& column : table.columns) {
+        if (!text.empty()) text += ',';
+        text += csv_cell(column.name);
+    }
     text += "\n";
     for (std::size_t row = 0; row < table.rows(); ++row) {
         for (std::size_t column = 0; column < table.columns.size(); ++column) {
             const TableColumn& cells = table.columns[column];
-            text += (column == 0 ? "" : ",");
+            if (column > 0) text += ',';
             text += cells.is_text() ? csv_cell(table.text(cells.name, row))
                                     : fmt::format("{}", table.number(cells.name, row));
         }

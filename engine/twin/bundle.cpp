@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "engine/base/digest.hpp"
@@ -9,6 +10,7 @@
 #include "engine/config/csv.hpp"
 #include "engine/config/limits.hpp"
 #include "engine/twin/families.hpp"
+#include "engine/twin/field_readout.hpp"
 #include "engine/twin/graph/graph.hpp"
 #include "engine/twin/graph/limits.hpp"
 #include "engine/twin/graph/untrained_weights.hpp"
@@ -199,18 +201,70 @@ Rule<std::vector<std::int64_t>> tap_shape_rule(bool is_graph)
         is_graph ? "1 to 5 extents of at least 1" : "[height, width, channels], each in 1..65536"};
 }
 
+NetworkTap read_tap(ConfigSection& section, bool is_graph)
+{
+    NetworkTap tap{section.require<std::string>("tap"), {}};
+    const auto shape =
+        section.require<std::vector<std::int64_t>>("tap_shape", "", tap_shape_rule(is_graph));
+    tap.row.rank = static_cast<int>(shape.size());
+    std::copy(shape.begin(), shape.end(), tap.row.extent.begin());
+    return tap;
+}
+
+/// The tap of the entry, or those of its [[networks.taps]], which some readouts of graphs have.
+std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& readout, bool is_graph)
+{
+    const bool reads_maps = is_graph && is_field_readout(readout);
+    std::vector<NetworkTap> taps;
+    if (is_graph && section.has("taps")) {
+        for (ConfigSection& tap : section.children("taps")) {
+            taps.push_back(read_tap(tap, is_graph));
+            tap.reject_unknown_keys();
+        }
+        if (taps.empty()) section.complain("taps", "taps is empty");
+        if (!reads_maps && readout != "dense" && taps.size() > 1)
+            section.complain("taps", fmt::format("readout '{}' reads one tap", readout));
+        for (const char* key : {"tap", "tap_shape"})
+            if (section.has(key)) section.complain(key, "the taps are in [[networks.taps]]");
+    } else {
+        taps.push_back(read_tap(section, is_graph));
+    }
+    const char* shapes = section.has("taps") ? "taps" : "tap_shape";
+    std::set<std::string> seen;
+    for (const NetworkTap& tap : taps) {
+        if (!tap.name.empty() && !seen.insert(tap.name).second)
+            section.complain("taps", fmt::format("tap '{}' is listed twice", tap.name));
+        if (reads_maps && tap.row.rank != 3 && tap.row.rank != 0)
+            section.complain(shapes,
+                             fmt::format("readout '{}' reads maps [channels, height, width], tap "
+                                         "'{}' has shape {}",
+                                         readout, tap.name, tap.row.text()));
+    }
+    return taps;
+}
+
+/// Those of a graph; the other families say themselves what they have.
+Rule<std::string> readout_rule(bool is_graph)
+{
+    if (!is_graph) return any_value<std::string>();
+    std::vector<std::string> names = {"identity", "dense"};
+    names.insert(names.end(), field_readouts().begin(), field_readouts().end());
+    return one_of_rule(std::move(names));
+}
+
 std::vector<NetworkEntry> read_networks(ConfigSection& root, bool is_graph)
 {
     std::vector<NetworkEntry> networks;
     for (ConfigSection& section : root.children("networks")) {
         NetworkEntry network;
         network.prefix = section.get_or<std::string>("prefix", "");
-        network.tap = section.require<std::string>("tap");
-        const auto shape =
-            section.require<std::vector<std::int64_t>>("tap_shape", "", tap_shape_rule(is_graph));
-        network.tap_row.rank = static_cast<int>(shape.size());
-        std::copy(shape.begin(), shape.end(), network.tap_row.extent.begin());
-        network.readout = section.require<std::string>("readout");
+        network.readout = section.require<std::string>("readout", "", readout_rule(is_graph));
+        network.taps = read_taps(section, network.readout, is_graph);
+        if (!network.taps.empty()) {
+            network.tap = network.taps.front().name;
+            network.tap_row = network.taps.front().row;
+        }
+        if (network.readout == "dense") network.features = read_tap_features(section);
         network.units = section.require<std::int64_t>(
             "units", "", in_range<std::int64_t>(1, std::numeric_limits<std::int32_t>::max()));
         section.reject_unknown_keys();

@@ -6,17 +6,25 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
+#include "engine/twin/tap_features.hpp"
 #include "engine/twin/twin.hpp"
 #include "engine/twin/weights.hpp"
 
 namespace twinscreen {
 
+struct NetworkTap {
+    std::string name;  ///< "core"
+    Shape row;         ///< [height, width, channels]; of a graph, whatever the node computes
+};
+
 /// One network of a bundle: which tensors it owns and which units it predicts.
 struct NetworkEntry {
-    std::string prefix;   ///< of its tensor names: "neuron0."
-    std::string tap;      ///< "core"
-    Shape tap_row;        ///< [height, width, channels]; of a graph, whatever the node computes
-    std::string readout;  ///< "dense", "mixing_pool", "gaussian", "identity"
+    std::string prefix;            ///< of its tensor names: "neuron0."
+    std::string tap;               ///< name of the first tap; most readouts have no other
+    Shape tap_row;                 ///< its row
+    std::vector<NetworkTap> taps;  ///< all of them, at least one
+    TapFeatures features;          ///< of the taps, where the readout is dense
+    std::string readout;           ///< "dense", "mixing_pool", "gaussian", "identity", ...
     std::int64_t units = 0;
 };
 

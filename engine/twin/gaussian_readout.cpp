@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "engine/twin/bilinear_sample.hpp"
 #include "engine/twin/cpu_kernels.hpp"
 #include "engine/twin/mouse_network.hpp"
 
@@ -13,33 +14,6 @@ namespace {
 
 constexpr std::size_t channels = mouse_channels;
 constexpr std::int64_t map_size = std::int64_t{mouse_tap_height} * mouse_tap_width * mouse_channels;
-
-/// The four neighbours of a position in the map and their bilinear weights; 0 outside.
-struct Sample {
-    std::array<int, 4> pixels{};
-    std::array<double, 4> weights{};
-};
-
-Sample sample_at(double x, double y)
-{
-    const double column = (x + 1.0) / 2.0 * (mouse_tap_width - 1);
-    const double row = (y + 1.0) / 2.0 * (mouse_tap_height - 1);
-    const double left = std::floor(column);
-    const double top = std::floor(row);
-    Sample sample;
-    for (std::size_t corner = 0; corner < 4; ++corner) {
-        const double at_column = left + static_cast<double>(corner % 2);
-        const double at_row = top + static_cast<double>(corner / 2);
-        if (!(at_column >= 0 && at_column < mouse_tap_width && at_row >= 0 &&
-              at_row < mouse_tap_height))
-            continue;
-        sample.pixels[corner] =
-            static_cast<int>(at_row) * mouse_tap_width + static_cast<int>(at_column);
-        sample.weights[corner] =
-            (1.0 - std::abs(column - at_column)) * (1.0 - std::abs(row - at_row));
-    }
-    return sample;
-}
 
 /// Samples of all units in the order in which the inner loop reads them.
 struct Samples {
@@ -126,7 +100,7 @@ private:
         samples.pixels.reserve(4 * bias_.size());
         samples.weights.reserve(4 * bias_.size());
         for (std::size_t unit = 0; unit < bias_.size(); ++unit) {
-            const Sample sample = unit_sample(unit, {shift_x, shift_y});
+            const BilinearSample sample = unit_sample(unit, {shift_x, shift_y});
             samples.pixels.insert(samples.pixels.end(), sample.pixels.begin(), sample.pixels.end());
             for (const double weight : sample.weights)
                 samples.weights.push_back(static_cast<float>(weight));
@@ -134,10 +108,11 @@ private:
         return samples;
     }
 
-    Sample unit_sample(std::size_t unit, const std::array<double, 2>& shift) const
+    BilinearSample unit_sample(std::size_t unit, const std::array<double, 2>& shift) const
     {
-        return sample_at(weights_.positions[2 * unit] + shift[0],
-                         weights_.positions[2 * unit + 1] + shift[1]);
+        return bilinear_sample(weights_.positions[2 * unit] + shift[0],
+                               weights_.positions[2 * unit + 1] + shift[1], mouse_tap_height,
+                               mouse_tap_width);
     }
 
     void apply_fast(const Trace& trace, std::span<float> responses) const
@@ -167,7 +142,7 @@ private:
 
     /// bias + features . sampled map, before the nonlinearity
     template <class T>
-    double drive(const T* map, std::size_t unit, const Sample& sample) const
+    double drive(const T* map, std::size_t unit, const BilinearSample& sample) const
     {
         double sum = weights_.bias[unit];
         const double* features = &weights_.features[channels * unit];
@@ -204,7 +179,7 @@ private:
             if (cotangents[i] == T(0)) continue;
             const std::size_t row = i / bias_.size();
             const std::size_t unit = i % bias_.size();
-            const Sample sample = unit_sample(unit, shift_of(trace, row));
+            const BilinearSample sample = unit_sample(unit, shift_of(trace, row));
             const std::size_t map = row * static_cast<std::size_t>(map_size);
             const double x = drive(maps.data() + map, unit, sample);
             const double slope = (x > 0.0 ? 1.0 : std::exp(x)) * double(cotangents[i]);

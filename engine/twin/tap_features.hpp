@@ -5,6 +5,8 @@
 
 namespace twinscreen {
 
+class ConfigSection;
+
 /// What becomes of the values of a tap before they count as features: pooled, then projected.
 struct TapFeatures {
     enum class Pool {
@@ -21,5 +23,8 @@ struct TapFeatures {
     std::string text() const;
     friend bool operator==(const TapFeatures&, const TapFeatures&) = default;
 };
+
+/// The keys tap_pool ("none", "mean", or cells along each side), tap_project and tap_project_draw.
+TapFeatures read_tap_features(ConfigSection& section);
 
 }  // namespace twinscreen

@@ -150,7 +150,7 @@ public:
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
-        return combined_units(*this, measure, precision_);
+        return combination(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -245,7 +245,7 @@ public:
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
-        return combined_units(*this, measure, precision_);
+        return combination(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -305,15 +305,6 @@ private:
 };
 
 }  // namespace
-
-std::string TapFeatures::text() const
-{
-    std::string result = "all values";
-    if (pool == Pool::mean) result = "means over pixels";
-    if (pool == Pool::grid) result = fmt::format("means of {} x {} cells", grid, grid);
-    if (projected > 0) result += fmt::format(", projected to {} (draw {})", projected, draw);
-    return result;
-}
 
 std::unique_ptr<Readout> tap_readout(const Backbone& backbone, TapId tap,
                                      const TapFeatures& features, Precision precision)

@@ -8,6 +8,7 @@
 #include "engine/base/memory.hpp"
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
+#include "engine/twin/field_readout.hpp"
 #include "engine/twin/graph/program.hpp"
 #include "engine/twin/stored_trace.hpp"
 #include "engine/twin/tap_readout.hpp"
@@ -113,34 +114,43 @@ private:
 std::set<std::string> readout_tensors(const BundleDescription& bundle)
 {
     std::set<std::string> names;
-    for (const NetworkEntry& entry : bundle.networks)
-        for (const char* name : {"readout.kernel", "readout.bias"})
-            if (entry.readout == "dense") names.insert(entry.prefix + name);
+    for (const NetworkEntry& entry : bundle.networks) {
+        if (entry.readout == "dense")
+            for (const char* name : {"readout.kernel", "readout.bias"})
+                names.insert(entry.prefix + name);
+        if (is_field_readout(entry.readout))
+            for (const std::string& name : field_tensors(entry)) names.insert(name);
+    }
     return names;
 }
 
-/// The values that the readouts take, as taps; all mistakes of twin.toml about them at once.
-std::vector<std::size_t> taps_of(const BundleDescription& bundle, const GraphProgram& program,
-                                 const std::string& file)
+/// The values that the readouts take, as taps of each network; all mistakes of twin.toml about them
+/// at once.
+std::vector<std::vector<TapId>> taps_of(const BundleDescription& bundle,
+                                        const GraphProgram& program, const std::string& file)
 {
-    std::vector<std::size_t> taps;
+    std::vector<std::vector<TapId>> taps;
     std::vector<std::string> known;
     for (const GraphProgram::Value& value : program.values()) known.push_back(value.name);
     std::string mistakes;
     for (const NetworkEntry& entry : bundle.networks) {
-        const auto found = std::find(known.begin(), known.end(), entry.tap);
-        if (found == known.end()) {
-            const auto nearest = nearest_word(entry.tap, known);
-            mistakes +=
-                fmt::format("\n  tap '{}' is no node with a row of numbers per image{}", entry.tap,
-                            nearest ? fmt::format(" (did you mean '{}'?)", *nearest) : "");
-            continue;
+        taps.emplace_back();
+        for (const NetworkTap& tap : entry.taps) {
+            const auto found = std::find(known.begin(), known.end(), tap.name);
+            if (found == known.end()) {
+                const auto nearest = nearest_word(tap.name, known);
+                mistakes += fmt::format(
+                    "\n  tap '{}' is no node with a row of numbers per image{}", tap.name,
+                    nearest ? fmt::format(" (did you mean '{}'?)", *nearest) : "");
+                continue;
+            }
+            const auto number = static_cast<std::size_t>(found - known.begin());
+            taps.back().push_back(TapId{static_cast<std::uint32_t>(number)});
+            const Shape row = shape_of(program.values()[number].row);
+            if (!(row == tap.row))
+                mistakes += fmt::format("\n  tap '{}' has shape {}, twin.toml declares {}",
+                                        tap.name, row.text(), tap.row.text());
         }
-        taps.push_back(static_cast<std::size_t>(found - known.begin()));
-        const Shape row = shape_of(program.values()[taps.back()].row);
-        if (!(row == entry.tap_row))
-            mistakes += fmt::format("\n  tap '{}' has shape {}, twin.toml declares {}", entry.tap,
-                                    row.text(), entry.tap_row.text());
     }
     TWINSCREEN_REQUIRE(mistakes.empty(), data, "{}: the readouts do not fit the graph{}", file,
                        mistakes);
@@ -175,19 +185,17 @@ void require_input(const BundleDescription& bundle, const Graph& graph, const st
                        shape_text(graph.input_shape), shape_text(expected));
 }
 
-std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, const Backbone& backbone, TapId tap,
-                                    const WeightReader& weights, Precision precision)
+std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, const Backbone& backbone,
+                                    std::span<const TapId> taps, const WeightReader& weights,
+                                    Precision precision)
 {
-    if (entry.readout == "identity") {
-        TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
-                           "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
-                           weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
-        return tap_readout(backbone, tap, TapFeatures{}, precision);
-    }
-    TWINSCREEN_REQUIRE(entry.readout == "dense", data,
-                       "bundle '{}': a graph has readout '{}', expected 'identity' or 'dense'",
-                       weights.bundle(), entry.readout);
-    return read_dense_readout(entry, weights, precision, tap);
+    if (is_field_readout(entry.readout)) return read_field_readout(entry, weights, precision, taps);
+    if (entry.readout == "dense")
+        return read_dense_readout(entry, backbone, taps, weights, precision);
+    TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
+                       "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
+                       weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
+    return tap_readout(backbone, taps[0], TapFeatures{}, precision);
 }
 
 }  // namespace
@@ -200,19 +208,22 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
     require_input(bundle, graph, file);
     auto program = std::make_unique<GraphProgram>(graph, file, tensors, readout_tensors(bundle),
                                                   precision, graph_batch);
-    const std::vector<std::size_t> taps = taps_of(bundle, *program, file);
+    const std::vector<std::vector<TapId>> taps = taps_of(bundle, *program, file);
+    std::vector<std::size_t> usual;
+    for (const std::vector<TapId>& of_network : taps)
+        for (const TapId tap : of_network) usual.push_back(index_of(tap));
     const std::string digest = backbone_digest(bundle.transform, precision, bundle.graph_text,
                                                tensors_of_nodes(graph, tensors));
     const std::shared_ptr<Backbone> backbone = shared_backbone(digest, [&] {
-        return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, taps);
+        return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, usual);
     });
     require_memory(fmt::format("{}: {} rows", file, graph_batch),
                    static_cast<double>(backbone->memory_bytes()));
     std::vector<TwinPart> parts;
+    const WeightReader reader(bundle.spec.name, tensors);
     for (std::size_t i = 0; i < taps.size(); ++i)
-        parts.push_back({backbone, readout_of(bundle.networks[i], *backbone,
-                                              TapId{static_cast<std::uint32_t>(taps[i])},
-                                              WeightReader(bundle.spec.name, tensors), precision)});
+        parts.push_back(
+            {backbone, readout_of(bundle.networks[i], *backbone, taps[i], reader, precision)});
     return parts;
 }
 

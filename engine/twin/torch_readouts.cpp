@@ -11,6 +11,7 @@
 #include <c10/core/GradMode.h>
 
 #include "engine/twin/cpu_kernels.hpp"
+#include "engine/twin/tap_readout.hpp"
 #include "engine/twin/torch_tools.hpp"
 
 namespace twinscreen {
@@ -224,7 +225,7 @@ public:
         // the arithmetic.
         constexpr std::size_t dense_penalty = 4;
         if (dense_penalty * measure.outputs.size() <= needed.size()) return dense(measure);
-        return combined_units(*this, measure, precision_);
+        return combination(*this, measure, precision_);
     }
     double macs_per_row() const noexcept override
     {
@@ -354,18 +355,28 @@ std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
     return std::make_unique<DenseReadout>(weights, bias, tap_row, precision, tap);
 }
 
-std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
-                                            Precision precision, TapId tap)
+std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const Backbone& backbone,
+                                            std::span<const TapId> taps,
+                                            const WeightReader& weights, Precision precision)
 {
-    const Weights kernel =
-        weights.read(entry.prefix + "readout.kernel", {entry.tap_row.count(), entry.units});
-    const std::size_t width = size_of(entry.tap_row.count());
+    const bool takes_values = taps.size() == 1 && entry.features == TapFeatures{};
+    std::unique_ptr<Readout> features;
+    if (!takes_values) {
+        std::vector<std::unique_ptr<Readout>> parts;
+        for (const TapId tap : taps)
+            parts.push_back(tap_readout(backbone, tap, entry.features, precision));
+        features = joined_readout(std::move(parts), precision);
+    }
+    const std::int64_t inputs = features ? features->outputs() : entry.tap_row.count();
+    const Weights kernel = weights.read(entry.prefix + "readout.kernel", {inputs, entry.units});
+    std::vector<double> bias = weights.read(entry.prefix + "readout.bias", {entry.units}).values;
+    const std::size_t width = size_of(inputs);
     const std::size_t units = size_of(entry.units);
     std::vector<double> rows(kernel.values.size());
     for (std::size_t i = 0; i < rows.size(); ++i)
         rows[i % units * width + i / units] = kernel.values[i];
-    return dense_readout(rows, weights.read(entry.prefix + "readout.bias", {entry.units}).values,
-                         entry.tap_row, precision, tap);
+    if (takes_values) return dense_readout(rows, bias, entry.tap_row, precision, taps[0]);
+    return combined_readout(std::move(features), std::move(rows), std::move(bias), precision);
 }
 
 std::unique_ptr<Readout> mixing_pool_readout(MixingPool weights, const Shape& tap_row,
@@ -382,7 +393,7 @@ std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
                                              precision);
 }
 
-std::unique_ptr<Readout> combined_units(const Readout& readout, const LinearMeasure& measure,
+std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
                                         Precision precision)
 {
     std::map<UnitId, std::size_t> position;  // of the units that the measure needs

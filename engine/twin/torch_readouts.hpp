@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/twin/families.hpp"
@@ -15,10 +16,11 @@ namespace twinscreen {
 std::unique_ptr<Readout> dense_readout(const std::vector<double>& weights,
                                        const std::vector<double>& bias, const Shape& tap_row,
                                        Precision precision, TapId tap = TapId{0});
-/// The same from the tensors <prefix>readout.kernel [values of the tap row, units] and
-/// <prefix>readout.bias [units].
-std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const WeightReader& weights,
-                                            Precision precision, TapId tap = TapId{0});
+/// The same of the features of one or several taps, one after the other, from the tensors
+/// <prefix>readout.kernel [features, units] and <prefix>readout.bias [units].
+std::unique_ptr<Readout> read_dense_readout(const NetworkEntry& entry, const Backbone& backbone,
+                                            std::span<const TapId> taps,
+                                            const WeightReader& weights, Precision precision);
 
 /// Output n = bias[n] + sum over pixels p of pool[p][n] * (mixing_bias[n] + map[p] . mixing[:, n]).
 struct MixingPool {
@@ -38,8 +40,8 @@ std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
                                           std::vector<double> weights, std::vector<double> bias,
                                           Precision precision);
 
-/// The measure as a combination of the units that it needs, which are computed.
-std::unique_ptr<Readout> combined_units(const Readout& readout, const LinearMeasure& measure,
-                                        Precision precision);
+/// The measure as a combination of the units that it needs; the others are not computed.
+std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
+                                     Precision precision);
 
 }  // namespace twinscreen

@@ -141,12 +141,14 @@ private:
     std::unique_ptr<V4Graph> graph_;  // made for the first gradient
 };
 
-std::unique_ptr<Readout> read_readout(const NetworkEntry& entry, const WeightReader& weights,
-                                      Precision precision)
+std::unique_ptr<Readout> read_readout(const NetworkEntry& entry, const Backbone& backbone,
+                                      const WeightReader& weights, Precision precision)
 {
+    static const std::vector<TapId> core = {TapId{0}};
     const std::int64_t units = entry.units;
     const std::int64_t channels = entry.tap_row.extent[2];
-    if (entry.readout == "dense") return read_dense_readout(entry, weights, precision);
+    if (entry.readout == "dense")
+        return read_dense_readout(entry, backbone, core, weights, precision);
     TWINSCREEN_REQUIRE(entry.readout == "mixing_pool", data,
                        "bundle '{}': a v4_compact network has readout '{}', expected 'dense' or "
                        "'mixing_pool'",
@@ -210,7 +212,7 @@ std::vector<TwinPart> v4_compact_parts(const BundleDescription& bundle, const We
             return std::make_shared<V4Backbone>(std::move(network), bundle.transform, entry, digest,
                                                 precision);
         });
-        part.readout = read_readout(entry, weights, precision);
+        part.readout = read_readout(entry, *part.backbone, weights, precision);
         parts.push_back(std::move(part));
     }
     return parts;

@@ -275,7 +275,12 @@ def make_workplace():
     (WORKPLACE / "responses.npy").write_bytes(npy(np.arange(6.0).reshape(3, 2)))
     (WORKPLACE / "images.zip").write_bytes(zipped([("a.png", encoded(picture(), "PNG"))]))
     tiny_bundle.write(WORKPLACE / "tiny")
-    write("twin_toml/tiny", (WORKPLACE / "tiny" / "twin.toml").read_bytes())
+    tiny = (WORKPLACE / "tiny" / "twin.toml").read_text()
+    write("twin_toml/tiny", tiny)
+    taps = "".join(f'[[networks.taps]]\ntap = "{tap}"\ntap_shape = [4, 28, 28]\n' for tap in "ab")
+    write("twin_toml/two_taps", tiny.replace('"v4_compact"', '"graph"')
+          .replace('tap = "core"\ntap_shape = [28, 28, 4]\n', "")
+          .replace('readout = "mixing_pool"\nunits = 3\n', f'readout = "fwrf"\nunits = 3\n{taps}'))
 
 
 if __name__ == "__main__":

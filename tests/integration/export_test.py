@@ -628,11 +628,11 @@ def ridge_readouts_share_a_backbone(place):
     save_file(readouts, place / "ridge.safetensors")
     backbone = small_backbone(place / "ridge_backbone")
     made = place / "ridge"
-    result = convert("convert_ridge_readouts.py", place / "ridge.safetensors", backbone.folder, made,
+    result = convert("convert_readouts.py", place / "ridge.safetensors", backbone.folder, made,
                      "--tap", "relu")
     assert result.returncode == 0, result
     for tap, sentence in (("reluu", "no node 'reluu'"), ("head", "the readouts want 6 features")):
-        result = convert("convert_ridge_readouts.py", place / "ridge.safetensors", backbone.folder,
+        result = convert("convert_readouts.py", place / "ridge.safetensors", backbone.folder,
                          place / "none", "--tap", tap)
         assert result.returncode == 3 and sentence in result.stderr, result
     if not os.environ.get("TWINSCREEN_EXECUTABLE"):
@@ -759,7 +759,7 @@ def published_readouts_of_five_areas(place):
         not_tried("no real data (TWINSCREEN_DATA), or no onnx package")
         return
     file = data / "img2fmri-ridge-readouts" / "ridge_readouts_subj1_subj2.safetensors"
-    result = convert("convert_ridge_readouts.py", file, folder, place / "img2fmri", "--tap",
+    result = convert("convert_readouts.py", file, folder, place / "img2fmri", "--tap",
                      "fire9/concat_1")
     assert result.returncode == 0 and "3955 units, 10 networks" in result.stdout, result
     if os.environ.get("TWINSCREEN_EXECUTABLE"):

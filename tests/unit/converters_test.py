@@ -1,10 +1,10 @@
 """The converters refuse what they should and write the same bytes twice."""
 
+import argparse
 import contextlib
 import csv
 import io
 import os
-import pickle
 import sys
 import tempfile
 import unittest
@@ -15,66 +15,17 @@ from unittest import mock
 
 SOURCE = Path(os.environ.get("TWINSCREEN_SOURCE", Path(__file__).parents[2]))
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(SOURCE / "engine" / "twin" / "converters"))
+sys.path[:0] = [str(SOURCE / "engine" / "twin" / "converters"), str(SOURCE / "tests" / "support")]
 
 import numpy as np  # noqa: E402
 
 import bundle_writer  # noqa: E402
 import convert_v4_compact  # noqa: E402
 from bundle_writer import ConversionError  # noqa: E402
-from restricted_checkpoint import read_checkpoint  # noqa: E402
+from restricted_checkpoint import read_checkpoint, read_nested_checkpoint  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
-
-
-class Named:
-    """Pickles as a reference to any global name."""
-
-    def __init__(self, module, name):
-        self.module, self.name = module, name
-
-
-class Storage:
-    def __init__(self, key, kind, count):
-        self.key, self.kind, self.count = key, kind, count
-
-
-class Call:
-    """Pickles as a call of a global name."""
-
-    def __init__(self, function, arguments):
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self):
-        raise NotImplementedError
-
-
-def torch_pickle(value, protocol=2):
-    """Protocol-2 pickle in which Named, Call and Storage become what PyTorch writes."""
-    out = io.BytesIO()
-
-    class Pickler(pickle._Pickler):
-        def persistent_id(self, item):
-            if isinstance(item, Storage):
-                return ("storage", Named("torch", item.kind), item.key, "cpu", item.count)
-            return None
-
-        def save(self, item, save_persistent_id=True):
-            if isinstance(item, Named):
-                self.write(pickle.GLOBAL + f"{item.module}\n{item.name}\n".encode())
-            elif isinstance(item, Call):
-                self.save(item.function)
-                self.save(tuple(item.arguments))
-                self.write(pickle.REDUCE)
-            else:
-                super().save(item, save_persistent_id)
-
-    Pickler(out, protocol).dump(value)
-    return out.getvalue()
-
-
-def tensor(key, count, size, stride, kind="FloatStorage", offset=0):
-    return Call(Named("torch._utils", "_rebuild_tensor_v2"),
-                (Storage(key, kind, count), offset, size, stride, False, OrderedDict()))
+from torch_file import (Call, Named, Tensor, tensor, torch_pickle,  # noqa: E402
+                        write_torch_file)
 
 
 class Checkpoints(unittest.TestCase):
@@ -134,6 +85,37 @@ class Checkpoints(unittest.TestCase):
         self.write(torch_pickle(OrderedDict(a=tensor("0", 6, (6,), (1,)))),
                    {"0": np.zeros(5, "<f4")})
         self.assertIn("storage '0' holds 20 bytes, expected 24", self.refusal())
+
+    def test_what_a_training_script_saves_beside_its_tensors_is_read(self):
+        weights = np.arange(6, dtype="<f4").reshape(2, 3)
+        write_torch_file(self.file, {
+            "args.": argparse.Namespace(lr=0.1), "best": {"enc": OrderedDict(w=Tensor(weights)),
+                                                          "fwrfs": {1: {"b": Tensor(weights[0])}}},
+            "history": [np.float64(0.5), np.arange(3, dtype=np.float32)], "epoch": 7,
+            "mean": np.full((1, 3, 1, 1), 0.4, np.float32)})
+
+        state = read_nested_checkpoint(self.file)
+
+        np.testing.assert_array_equal(state["best"]["enc"]["w"], weights)
+        np.testing.assert_array_equal(state["best"]["fwrfs"][1]["b"], weights[0])
+        np.testing.assert_array_equal(state["history"][1], [0, 1, 2])
+        self.assertEqual((state["history"][0], state["epoch"]), (0.5, 7))
+        self.assertEqual(state["mean"].dtype, np.float32)
+        self.assertNotIsInstance(state["args."], argparse.Namespace)
+        self.assertIn("names argparse.Namespace", self.refusal())
+
+    def test_nested_files_may_name_nothing_else(self):
+        marker = Path(self.folder.name) / "ran"
+        for value, sentence in (
+                (Call(Named("os", "system"), (f"touch {marker}",)), "names os.system"),
+                (Call(Named("builtins", "getattr"), ("a", "b")), "names builtins.getattr"),
+                (Call(Named("_codecs", "encode"), ("a", "idna")), "encodes a str as 'idna'"),
+                (Call(Named("_codecs", "decode"), ("a", "latin1")), "names _codecs.decode"),
+                (Named("numpy", "load"), "names numpy.load"), ([1], "does not hold a dictionary")):
+            self.write(torch_pickle(value))
+            with self.assertRaisesRegex(ConversionError, sentence):
+                read_nested_checkpoint(self.file)
+        self.assertFalse(marker.exists())
 
     def test_damaged_files_are_refused_with_a_sentence(self):
         self.file.write_bytes(b"no zip")

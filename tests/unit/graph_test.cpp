@@ -412,6 +412,35 @@ TEST_F(Graph, UntrainedWeightsFollowHeEtAl)
     EXPECT_EQ(reader.read("norm.var", {4}).values, std::vector<double>(4, 1.0));
 }
 
+TEST_F(Graph, ADenseReadoutTakesTheFeaturesOfSeveralTaps)
+{
+    const std::string taps =
+        "[[networks.taps]]\ntap = \"relu\"\ntap_shape = [4, 8, 8]\n"
+        "[[networks.taps]]\ntap = \"logits\"\ntap_shape = [2]\n";
+    GraphBundle bundle = small_network();
+    bundle.networks = "[[networks]]\nreadout = \"dense\"\nunits = 2\ntap_pool = \"mean\"\n" + taps;
+    bundle.tensors["readout.kernel"] = test::arbitrary({6, 2}, 1);
+    bundle.tensors["readout.bias"] = test::arbitrary({2}, 2);
+    const TapFeatures means{TapFeatures::Pool::mean};
+    Twin features =
+        twin_of_taps(loaded(small_network()), {{"relu", "logits"}, means}, Precision::f32);
+    Twin fitted = loaded(bundle);
+    const auto rows = images(2);
+
+    const auto x = respond<float>(features, rows);
+    const auto y = respond<float>(fitted, rows);
+
+    for (std::size_t row = 0; row < 2; ++row)
+        for (std::size_t unit = 0; unit < 2; ++unit) {
+            double sum = bundle.tensors["readout.bias"].values[unit];
+            for (std::size_t i = 0; i < 6; ++i)
+                sum += x[row * 6 + i] * double(bundle.tensors["readout.kernel"].values[i * 2 + unit]);
+            EXPECT_NEAR(y[row * 2 + unit], sum, 1e-5);
+        }
+    bundle.tensors["readout.kernel"] = test::arbitrary({7, 2}, 1);
+    EXPECT_NE(test::error_text([&] { loaded(bundle); }).find("expected [6, 2]"), std::string::npos);
+}
+
 TEST_F(Graph, BundlesThatDifferInReadoutsShareOneBackbone)
 {
     GraphBundle bundle = small_network();

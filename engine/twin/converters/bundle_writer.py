@@ -42,17 +42,28 @@ def toml_value(value):
     return f'"{escaped}"'
 
 
+def entry_lines(name, entry):
+    """Lines of one table; the tables below it come last, as TOML wants."""
+    below = {key: value for key, value in entry.items()
+             if isinstance(value, list) and value and isinstance(value[0], dict)}
+    lines = [f"{key} = {toml_value(value)}" for key, value in entry.items() if key not in below]
+    for key, tables in below.items():
+        for table in tables:
+            lines += [f"[[{name}.{key}]]", *entry_lines(f"{name}.{key}", table)]
+    return lines
+
+
 def twin_toml(head, covariates, networks, facts):
     """Text of twin.toml.
 
-    facts  {property: (value, source)}: what the twin assumes about the screen and the pixels
+    networks  dicts; a list of dicts in one becomes tables below it ([[networks.taps]])
+    facts     {property: (value, source)}: what the twin assumes about the screen and the pixels
     """
     lines = [f"format = {BUNDLE_FORMAT}"]
     lines += [f"{key} = {toml_value(value)}" for key, value in head.items()]
     for name, entries in (("covariates", covariates), ("networks", networks)):
         for entry in entries:
-            lines += ["", f"[[{name}]]"]
-            lines += [f"{key} = {toml_value(value)}" for key, value in entry.items()]
+            lines += ["", f"[[{name}]]", *entry_lines(name, entry)]
     for key, (value, source) in facts.items():
         lines += ["", f"[stimulus.{key}]", f"value = {toml_value(value)}",
                   f"source = {toml_value(source)}"]

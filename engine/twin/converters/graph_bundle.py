@@ -25,7 +25,8 @@ class GraphBundle:
 
     def exported_taps(self):
         """The taps with which the network was exported; its own last output comes before them."""
-        taps = [network["tap"] for network in self.description["networks"]][1:]
+        taps = [tap["tap"] for network in self.description["networks"]
+                for tap in network.get("taps", [network])][1:]
         if not taps:
             raise ConversionError("the backbone was exported without --tap; name its nodes")
         return taps

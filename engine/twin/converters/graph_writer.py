@@ -126,12 +126,26 @@ def graph_json(graph):
     return "{" + rest + ', "nodes": [\n' + ",\n".join(nodes) + "\n]}\n"
 
 
+def readout_parts(network):
+    """Names of the tensors that the readout of a [[networks]] entry may own."""
+    kind = network["readout"]
+    if kind == "identity":
+        return []
+    if kind == "dense":
+        return ["kernel", "bias"]
+    if kind == "sampled":
+        return ["weight", "bias", "position"]
+    fields = [f"{field}.{tap}" for field in ("field", "field_logits")
+              for tap in range(len(network.get("taps", [1])))]
+    return ["weight", "bias", *fields]
+
+
 def used_tensors(graph, networks, tensors):
     """{name: array} of the tensors that nodes or readouts need; the format allows no others."""
     used = {name for node in graph["nodes"] for name in names_in(node["inputs"])}
-    readouts = {f"{network['prefix']}readout.{part}" for network in networks
-                for part in ("kernel", "bias") if network["readout"] != "identity"}
-    return {name: array for name, array in tensors.items() if name in used | readouts}
+    used |= {f"{network['prefix']}readout.{part}" for network in networks
+             for part in readout_parts(network)}
+    return {name: array for name, array in tensors.items() if name in used}
 
 
 def write_graph_bundle(folder, head, graph, tensors, facts, networks, units, samples):
@@ -139,7 +153,8 @@ def write_graph_bundle(folder, head, graph, tensors, facts, networks, units, sam
 
     head      {key: value} of twin.toml: name, response_unit, licence, citation
     graph     as GraphBuilder.graph gives it
-    networks  one dict per readout: prefix, tap, tap_shape, readout, units
+    networks  one dict per readout: prefix, readout, units and tap, tap_shape, or taps: [{tap,
+              tap_shape}, ...]
     samples   {"input": [8, ...], "output.<node>": [8, ...] for each of the outputs}
     """
     expected = ["input", *(f"output.{name}" for name in graph["outputs"])]

@@ -1,8 +1,9 @@
-"""Reads the tensors of a PyTorch .pth zip without PyTorch and without running what it holds.
+"""Reads a PyTorch .pth or .pt zip without PyTorch and without running what it holds.
 
-A pickle may name any importable function. The unpickler below knows four names and refuses every
-other one before anything is called: OrderedDict, torch._utils._rebuild_tensor_v2, FloatStorage and
-LongStorage.
+A pickle may name any importable function. The unpicklers below know a few names and refuse every
+other one before anything is called: for a dictionary of tensors OrderedDict,
+torch._utils._rebuild_tensor_v2, FloatStorage and LongStorage; for what a training script saves
+beside its tensors also numpy's arrays, and argparse.Namespace, for which an empty class stands.
 """
 
 import io
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+import restricted_npy
 from bundle_writer import ConversionError
 
 STORAGE_TYPES = {("torch", "FloatStorage"): np.dtype("<f4"),
@@ -91,8 +93,29 @@ class RestrictedUnpickler(pickle.Unpickler):
         return np.frombuffer(data, kind.dtype)
 
 
-def read_checkpoint(file):
-    """{name: array} of a .pth file."""
+class Settings:
+    """Stands for argparse.Namespace: attributes that nobody reads."""
+
+
+def latin1_bytes(text, encoding):
+    """_codecs.encode, with which old pickle protocols write bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ConversionError(f"the checkpoint encodes a {type(text).__name__} as {encoding!r}")
+    return text.encode("latin1")
+
+
+class NestedUnpickler(RestrictedUnpickler):
+    ALLOWED = {("argparse", "Namespace"): Settings, ("_codecs", "encode"): latin1_bytes,
+               **restricted_npy.ALLOWED}
+
+    def find_class(self, module, name):
+        if (module, name) in self.ALLOWED:
+            return self.ALLOWED[module, name]
+        return super().find_class(module, name)
+
+
+def unpickled(file, unpickler):
+    """What the zip holds, as the unpickler lets it through."""
     file = Path(file)
     try:
         with zipfile.ZipFile(file) as archive:
@@ -102,7 +125,7 @@ def read_checkpoint(file):
                                       "expected one")
             prefix = pickles[0].removesuffix("/data.pkl")
             stream = io.BytesIO(archive.read(pickles[0]))
-            state = RestrictedUnpickler(stream, archive, prefix).load()
+            return unpickler(stream, archive, prefix).load()
     except ConversionError as problem:
         raise ConversionError(f"{file}: {problem}") from None
     except OSError:
@@ -110,8 +133,21 @@ def read_checkpoint(file):
     except Exception as problem:  # a broken zip or pickle raises almost anything
         raise ConversionError(f"{file}: is not a PyTorch checkpoint that can be read "
                               f"({type(problem).__name__}: {problem})") from None
+
+
+def read_checkpoint(file):
+    """{name: array} of a .pth file."""
+    state = unpickled(file, RestrictedUnpickler)
     if not isinstance(state, dict) or not all(
             isinstance(name, str) and isinstance(value, np.ndarray)
             for name, value in state.items()):
         raise ConversionError(f"{file}: does not hold a dictionary of tensors")
+    return state
+
+
+def read_nested_checkpoint(file):
+    """The dictionary of a .pt file: names to numbers, texts, arrays, lists and dictionaries."""
+    state = unpickled(file, NestedUnpickler)
+    if not isinstance(state, dict):
+        raise ConversionError(f"{file}: does not hold a dictionary")
     return state

@@ -85,10 +85,9 @@ void write_weights(const Twin& twin, const Base& base, const FittedReadout& fitt
     for (const FittedReadout::Tensor& tensor : fitted.tensors)
         narrowed.emplace_back(tensor.values.begin(), tensor.values.end());
     for (std::size_t i = 0; i < narrowed.size(); ++i)
-        tensors.push_back({fmt::format("{}readout.{}", readout_prefix(twin, base),
-                                       fitted.tensors[i].name),
-                           ElementType::f32, fitted.tensors[i].shape,
-                           std::as_bytes(std::span(narrowed[i]))});
+        tensors.push_back(
+            {fmt::format("{}readout.{}", readout_prefix(twin, base), fitted.tensors[i].name),
+             ElementType::f32, fitted.tensors[i].shape, std::as_bytes(std::span(narrowed[i]))});
     write_safetensors(file, tensors);
 }
 
@@ -189,9 +188,10 @@ std::string reason_against_bundle(const Twin& base)
         return fmt::format("bundles of the family \"{}\" hold no linear readouts",
                            base.spec.family);
     if (!base.selection)
-        return fmt::format("the features of twin '{}' are not all values of taps (its units were "
-                           "filtered, or no taps were named)",
-                           base.spec.name);
+        return fmt::format(
+            "the features of twin '{}' are not all values of taps (its units were "
+            "filtered, or no taps were named)",
+            base.spec.name);
     if (backbones_of(base).size() != 1)
         return fmt::format("twin '{}' has several networks", base.spec.name);
     return {};

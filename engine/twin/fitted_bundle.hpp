@@ -17,8 +17,8 @@ struct FittedReadout {
         std::vector<std::int64_t> shape;
         std::vector<double> values;
     };
-    std::string name;           ///< of the new twin
-    std::string readout;        ///< "dense", "factorised"
+    std::string name;     ///< of the new twin
+    std::string readout;  ///< "dense", "factorised"
     std::vector<std::string> taps;
     TapFeatures features;
     std::vector<Tensor> tensors;

@@ -394,7 +394,7 @@ std::unique_ptr<Readout> combined_readout(std::unique_ptr<Readout> inner,
 }
 
 std::unique_ptr<Readout> combination(const Readout& readout, const LinearMeasure& measure,
-                                        Precision precision)
+                                     Precision precision)
 {
     std::map<UnitId, std::size_t> position;  // of the units that the measure needs
     for (const auto& output : measure.outputs)

@@ -11,6 +11,14 @@
 
 namespace twinscreen {
 
+/// The map that features are the values of, [channels, height, width] in row-major order.
+struct MapShape {
+    std::int64_t channels = 0;
+    std::int64_t height = 0;
+    std::int64_t width = 0;
+    std::int64_t pixels() const { return height * width; }
+};
+
 /// Features that one readout is fitted on: columns of a table of features.
 struct FeatureSet {
     std::string twin;
@@ -19,6 +27,7 @@ struct FeatureSet {
     std::vector<std::uint32_t> columns;
     std::vector<std::uint32_t> band;  ///< of each column: number of its area within the set
     std::size_t bands = 1;
+    std::optional<MapShape> map;  ///< where the features are all values of one
     bool is_untrained = false;
     std::optional<std::size_t> untrained;  ///< number of the set with the same taps, untrained
 };

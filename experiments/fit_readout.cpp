@@ -49,6 +49,7 @@ public:
                              error.what());
         }
         add_untrained(inputs);
+        if (settings_.factorised) check_maps(section);
     }
 
     std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
@@ -56,10 +57,9 @@ public:
     {
         if (history.has(fits_stage)) return std::nullopt;
         if (!history.has(features_stage)) return plan_features(inputs);
-        if (!history.has(moments_stage)) {
-            settle(inputs, history);
-            return plan_moments(inputs);
-        }
+        if (fits_ == nullptr) settle(inputs, history);
+        // A factorised readout is fitted to the features themselves.
+        if (!settings_.factorised && !history.has(moments_stage)) return plan_moments(inputs);
         return plan_fits(inputs);
     }
 
@@ -145,6 +145,35 @@ private:
         }
     }
 
+    /// The map that a set's features are all values of, where they are.
+    std::optional<MapShape> map_of(const FeatureSet& set) const
+    {
+        for (const Twin& twin : twins_) {
+            if (twin.spec.name != set.twin || !twin.selection ||
+                !(twin.selection->features == TapFeatures{}))
+                continue;
+            for (const TapSpec& tap : twin.parts.front().backbone->taps())
+                if (tap.name == set.area && tap.channels_first && tap.row.rank == 3)
+                    return MapShape{tap.row.extent[0], tap.row.extent[1], tap.row.extent[2]};
+        }
+        return std::nullopt;
+    }
+
+    /// Factorised readouts want whole maps.
+    void check_maps(ConfigSection& section)
+    {
+        const ForwardPlan forward(twins_, covariates_, {false, false});
+        for (const FeatureSet& set : feature_sets(forward.units(), untrained_, false))
+            if (!map_of(set))
+                section.complain(
+                    "readout",
+                    fmt::format(
+                        "a factorised readout needs whole maps [channels, height, width] of "
+                        "a graph; {} of twin '{}' is none",
+                        set.area, set.twin),
+                    "name taps that are maps, without tap_pool and tap_project");
+    }
+
     StagePlan plan_features(const CampaignInputs& inputs)
     {
         stage_ = features_stage;
@@ -153,6 +182,7 @@ private:
             std::make_shared<ForwardPlan>(twins_, covariates_, ForwardWants{true, false});
         const Table& features = stage.forward->units();
         sets_ = feature_sets(features, untrained_, settings_.together);
+        for (FeatureSet& set : sets_) set.map = map_of(set);
         feature_count_ = features.rows();
         stage.columns = {{"feature",
                           Domain::item,
@@ -235,7 +265,8 @@ private:
         settle_references();
         moments_ = std::make_unique<MomentStage>(MomentInputs{
             *rows_, sets_, images_.split, images_.responses, images_.fitted, x0_, y0_});
-        form_ = ridge_form(*data_, *moments_, moments_stage);
+        form_ = settings_.factorised ? factorised_form(*data_)
+                                     : ridge_form(*data_, *moments_, moments_stage);
         fits_ = std::make_unique<FitStage>(*data_, *form_);
     }
 

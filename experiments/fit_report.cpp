@@ -16,12 +16,13 @@ std::string name_of(const FitReport::Set& set) { return fmt::format("{} {}", set
 
 std::string set_line(const FitReport& report, std::size_t set)
 {
+    const double untrained = report.median_of("r_untrained", set);
     std::string line = fmt::format(
-        "{} ({} features): median r {:.3f} (baselines: untrained {:.3f}, shuffled images {:.3f}, "
-        "mean luminance {:.3f}, constant 0)",
+        "{} ({} features): median r {:.3f} (baselines: {}shuffled images {:.3f}, mean luminance "
+        "{:.3f}, constant 0)",
         name_of(report.sets[set]), report.sets[set].features, report.median_of("r", set),
-        report.median_of("r_untrained", set), report.median_of("r_shuffled", set),
-        report.median_of("r_luminance", set));
+        std::isnan(untrained) ? std::string() : fmt::format("untrained {:.3f}, ", untrained),
+        report.median_of("r_shuffled", set), report.median_of("r_luminance", set));
     if (report.has_repeats)
         line += fmt::format("; of the ceiling {:.3f}: cc_norm {:.3f}",
                             report.median_of("cc_max", set), report.median_of("cc_norm", set));

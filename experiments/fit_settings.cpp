@@ -17,7 +17,7 @@ std::vector<double> ladder(double from, double to, std::int64_t steps)
     return values;
 }
 
-std::vector<double> read_lambdas(ConfigSection& section)
+std::vector<double> read_lambdas(ConfigSection& section, std::vector<double> usual)
 {
     if (!section.holds_table("lambda")) {
         const Rule<std::vector<double>> ascending{
@@ -26,7 +26,7 @@ std::vector<double> read_lambdas(ConfigSection& section)
                        std::ranges::adjacent_find(values, std::greater_equal<>()) == values.end();
             },
             "numbers above 0 in ascending order"};
-        return section.get_or<std::vector<double>>("lambda", ladder(1.0, 1e7, 15), "", ascending);
+        return section.get_or<std::vector<double>>("lambda", std::move(usual), "", ascending);
     }
     ConfigSection range = section.child("lambda");
     const auto from = range.require<double>("from", "", above(0.0));
@@ -62,11 +62,8 @@ void read_split(ConfigSection& section, SplitSettings& split)
                          "0.25]");
 }
 
-}  // namespace
-
-FitSettings read_fit_settings(ConfigSection& section)
+void read_recording_keys(ConfigSection& section, FitSettings& settings)
 {
-    FitSettings settings;
     settings.responses = section.require_existing_path("responses");
     settings.layout = section.one_of(
         "layout", "",
@@ -77,11 +74,11 @@ FitSettings read_fit_settings(ConfigSection& section)
     settings.area = section.get_or<std::string>("area", "");
     settings.leave_out_unusable =
         section.one_of("unusable_units", "refuse", {"refuse", "leave_out"}) == "leave_out";
-    read_split(section, settings.split);
-    settings.allow_leakage =
-        section.one_of("same_images", "refuse", {"refuse", "allow"}) == "allow";
+}
 
-    settings.lambdas = read_lambdas(section);
+void read_ridge(ConfigSection& section, FitSettings& settings)
+{
+    settings.lambdas = read_lambdas(section, ladder(1.0, 1e7, 15));
     settings.standardise = section.get_or("standardise", true);
     settings.components = section.get_or<std::int64_t>("components", 0, "components",
                                                        in_range<std::int64_t>(1, 1 << 20));
@@ -94,7 +91,30 @@ FitSettings read_fit_settings(ConfigSection& section)
     if (settings.band_draws > 0 && settings.components > 0)
         section.complain("components", "principal components mix the bands",
                          "remove either 'components' or 'band_draws'");
+}
 
+void read_factorised(ConfigSection& section, FitSettings& settings)
+{
+    settings.lambdas = read_lambdas(section, ladder(1e-3, 1.0, 4));
+    settings.rounds = static_cast<int>(section.get_or<std::int64_t>(
+        "rounds", settings.rounds, "", in_range<std::int64_t>(1, 1000)));
+}
+
+}  // namespace
+
+FitSettings read_fit_settings(ConfigSection& section)
+{
+    FitSettings settings;
+    read_recording_keys(section, settings);
+    read_split(section, settings.split);
+    settings.allow_leakage =
+        section.one_of("same_images", "refuse", {"refuse", "allow"}) == "allow";
+    settings.factorised =
+        section.one_of("readout", "ridge", {"ridge", "factorised"}) == "factorised";
+    if (settings.factorised)
+        read_factorised(section, settings);
+    else
+        read_ridge(section, settings);
     settings.untrained = section.get_or("untrained_baseline", true);
     settings.bundles = section.one_of("bundles", "best", {"best", "all", "none"});
     settings.resamples = static_cast<std::uint32_t>(section.get_or<std::int64_t>(

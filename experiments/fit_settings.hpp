@@ -22,6 +22,8 @@ struct FitSettings {
     SplitSettings split;
     bool allow_leakage = false;
 
+    bool factorised = false;  ///< space x feature by L-BFGS, instead of ridge regression
+    int rounds = 20;          ///< of the factorised fit, at most
     std::vector<double> lambdas;
     bool standardise = true;
     std::int64_t components = 0;

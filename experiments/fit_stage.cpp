@@ -33,8 +33,8 @@ constexpr ValueColumn value_columns[fit_values] = {
      "explained share of the variance of the images held out to choose the penalty"},
     {"lambda", "penalty that was chosen"},
     {"choice",
-     "number of the band weights that were chosen (0: all alike); iterations of a "
-     "factorised readout"},
+     "number of the band weights that were chosen (0: all alike), or of the rounds of a factorised "
+     "fit"},
     {"intercept", "response where all features are 0"}};
 
 OwnedBatch column_of(std::span<const double> values, const Shape& shape)

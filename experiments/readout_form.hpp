@@ -70,6 +70,10 @@ public:
 std::unique_ptr<ReadoutForm> ridge_form(const FitData& data, const MomentStage& moments,
                                         std::string moments_stage);
 
+/// Space x feature by L-BFGS, straight from the features; every set is a map. The first group of
+/// images chooses penalties where the split has no validation images.
+std::unique_ptr<ReadoutForm> factorised_form(const FitData& data);
+
 /// Predictions of a linear map for the test images [test images, responses].
 std::vector<double> predict_test_images(const FitData& data, std::size_t set, const LinearFit& map,
                                         const ShardTools& tools);

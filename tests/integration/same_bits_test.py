@@ -41,6 +41,12 @@ histogram = { from = -5.0, to = 20.0, bins = 10 }
 responses = "recording.npy"
 layout = "units,items,repeats"
 """,
+    "fit_readout": """
+[fit_readout]
+responses = "recording.npy"
+layout = "units,items,repeats"
+components = 4
+""",
 }
 # Name: ranks (0: without mpirun), settings.
 WAYS = {

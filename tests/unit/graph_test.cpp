@@ -434,7 +434,8 @@ TEST_F(Graph, ADenseReadoutTakesTheFeaturesOfSeveralTaps)
         for (std::size_t unit = 0; unit < 2; ++unit) {
             double sum = bundle.tensors["readout.bias"].values[unit];
             for (std::size_t i = 0; i < 6; ++i)
-                sum += x[row * 6 + i] * double(bundle.tensors["readout.kernel"].values[i * 2 + unit]);
+                sum +=
+                    x[row * 6 + i] * double(bundle.tensors["readout.kernel"].values[i * 2 + unit]);
             EXPECT_NEAR(y[row * 2 + unit], sum, 1e-5);
         }
     bundle.tensors["readout.kernel"] = test::arbitrary({7, 2}, 1);

@@ -96,7 +96,7 @@ lambda = { from = 1, to = 1e6, steps = 13 }
 # band_draws = 50               # with a penalty of its own for each tap (banded ridge)
 # components = 100              # ridge on so many principal components
 # untrained_baseline = false    # do not fit an untrained network of the same shape
-# bundles = "all"               # write a twin for every tap; default: for the best one
+# bundles = "all"               # write a twin for every tap; default: for the best one of each network
 )toml";
 
 }  // namespace twinscreen

@@ -387,11 +387,14 @@ private:
                                            const CampaignInputs& inputs,
                                            const std::filesystem::path& folder) const
     {
+        std::vector<std::size_t> wanted;
+        if (settings_.bundles == "best") wanted = report.best_sets();
+        if (settings_.bundles == "all") {
+            wanted.resize(report.sets.size());
+            std::iota(wanted.begin(), wanted.end(), std::size_t{0});
+        }
         std::vector<std::string> lines;
-        for (std::size_t set = 0; set < report.sets.size(); ++set) {
-            if (settings_.bundles == "none" ||
-                (settings_.bundles == "best" && set != report.best_set()))
-                continue;
+        for (const std::size_t set : wanted) {
             const FitReport::Set& of = report.sets[set];
             const Twin* twin = twin_named(inputs, of.twin);
             const std::string reason = twin == nullptr ? "its features come from several twins"

@@ -111,28 +111,37 @@ double FitReport::median_of(const std::string& name, std::size_t set) const
     return median(values.at(name)[set]);
 }
 
-std::size_t FitReport::best_set() const
+std::vector<std::size_t> FitReport::best_sets() const
 {
-    std::size_t best = 0;
-    for (std::size_t set = 1; set < sets.size(); ++set)
-        if (median_of("validation_r2", set) > median_of("validation_r2", best)) best = set;
+    std::vector<std::size_t> best;
+    for (std::size_t set = 0; set < sets.size(); ++set) {
+        const auto known = std::ranges::find_if(
+            best, [&](std::size_t other) { return sets[other].twin == sets[set].twin; });
+        if (known == best.end())
+            best.push_back(set);
+        else if (median_of("validation_r2", set) > median_of("validation_r2", *known))
+            *known = set;
+    }
     return best;
 }
 
 std::vector<std::string> describe_fit(const FitReport& report)
 {
-    const std::size_t best = report.best_set();
-    std::vector<std::string> lines{"best on the images held out from training: " +
-                                   set_line(report, best)};
-    if (const std::string edge = edge_line(report, best); !edge.empty()) lines.push_back(edge);
-    constexpr std::size_t shown = 12;
-    if (report.sets.size() > 1) {
-        lines.push_back(fmt::format("{} of {} sets of features, in the order of the networks:",
-                                    std::min(shown, report.sets.size()), report.sets.size()));
-        const std::size_t step = (report.sets.size() + shown - 1) / shown;
-        for (std::size_t set = 0; set < report.sets.size(); set += step)
-            lines.push_back("  " + set_line(report, set));
+    constexpr std::size_t most_listed = 12;
+    std::vector<std::string> lines;
+    for (const std::size_t best : report.best_sets()) {
+        lines.push_back("best on the images held out from training: " + set_line(report, best));
+        if (const std::string edge = edge_line(report, best); !edge.empty())
+            lines.push_back(edge);
     }
+    if (report.sets.size() > most_listed)
+        lines.push_back(fmt::format(
+            "all {} sets of features: score_by_layer.csv, score_by_layer.svg; every unit: "
+            "scores.csv",
+            report.sets.size()));
+    else if (report.sets.size() > 1)
+        for (std::size_t set = 0; set < report.sets.size(); ++set)
+            lines.push_back("  " + set_line(report, set));
     if (!report.has_repeats)
         lines.push_back("the recording has no repeats: noise ceilings are unknown, r stands alone");
     return lines;

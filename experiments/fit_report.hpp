@@ -25,9 +25,9 @@ struct FitReport {
     std::map<std::string, std::vector<std::vector<double>>> values;
 
     double median_of(const std::string& name, std::size_t set) const;
-    /// The set that predicts the images held out from training best (median over units): chosen
-    /// without a look at the test images.
-    std::size_t best_set() const;
+    /// Of each twin, the set that predicts the images held out from training best (median over
+    /// units): chosen without a look at the test images.
+    std::vector<std::size_t> best_sets() const;
 };
 
 /// The lines of the closing summary.

@@ -180,27 +180,28 @@ void ForwardPlan::add_part(std::size_t twin, TwinPart& part, std::size_t first_u
     for (const TapId tap : job.readout->taps())
         if (std::find(pass.wanted.begin(), pass.wanted.end(), tap) == pass.wanted.end())
             pass.wanted.push_back(tap);
-    pass.naive_macs += part.backbone->macs_per_row() + part.readout->macs_per_row();
+    pass.naive_macs +=
+        part.backbone->macs_per_row(part.readout->taps()) + part.readout->macs_per_row();
     if (pass.twins.empty() || pass.twins.back() != twins_[twin].spec.name)
         pass.twins.push_back(twins_[twin].spec.name);
     pass.jobs.push_back(std::move(job));
 }
 
-double ForwardPlan::macs_per_item() const noexcept
+double ForwardPlan::macs_per_item() const
 {
     double macs = 0.0;
     for (const auto& pass : passes_) {
-        macs += pass->backbone->macs_per_row();
+        macs += pass->backbone->macs_per_row(pass->wanted);
         for (const Job& job : pass->jobs) macs += job.readout->macs_per_row();
     }
     return macs;
 }
 
-std::size_t ForwardPlan::memory_bytes() const noexcept
+std::size_t ForwardPlan::memory_bytes() const
 {
     std::size_t bytes = 0;
     for (const auto& pass : passes_) {
-        bytes += pass->backbone->memory_bytes();
+        bytes += pass->backbone->memory_bytes(pass->wanted);
         for (const Job& job : pass->jobs) bytes += job.readout->memory_bytes();
     }
     return bytes;
@@ -300,7 +301,7 @@ std::vector<ForwardPlan::PassSummary> ForwardPlan::summarise() const
         ++line.networks;
         line.readouts += pass->jobs.size();
         line.naive_macs += pass->naive_macs;
-        line.macs += pass->backbone->macs_per_row();
+        line.macs += pass->backbone->macs_per_row(pass->wanted);
         for (const Job& job : pass->jobs) {
             line.folded = line.folded || job.folded != nullptr;
             line.macs += job.readout->macs_per_row();

@@ -42,9 +42,9 @@ public:
     /// Rows of a batch that all compute batches divide.
     std::uint32_t batch_multiple() const noexcept { return batch_multiple_; }
     /// Multiply-accumulates of one stimulus.
-    double macs_per_item() const noexcept;
+    double macs_per_item() const;
     /// Weights and largest activations [bytes].
-    std::size_t memory_bytes() const noexcept;
+    std::size_t memory_bytes() const;
 
     /// Responses of one input batch. Rows of invalid items are NaN. Independent; one thread.
     ///

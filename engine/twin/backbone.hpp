@@ -67,10 +67,11 @@ public:
     virtual std::span<const TapSpec> taps() const noexcept = 0;
     /// Rows of one forward call; fixed per family, part of what bits depend on.
     virtual std::int64_t compute_batch() const noexcept = 0;
-    /// Weights plus the largest activations of one compute batch [bytes], for `plan`.
-    virtual std::size_t memory_bytes() const noexcept = 0;
-    /// Multiply-accumulates of one row, for `plan`.
-    virtual double macs_per_row() const noexcept = 0;
+    /// Weights plus the largest activations of one compute batch for these taps [bytes], for
+    /// `plan`.
+    virtual std::size_t memory_bytes(std::span<const TapId> wanted) const = 0;
+    /// Multiply-accumulates of one row for these taps, for `plan`.
+    virtual double macs_per_row(std::span<const TapId> wanted) const = 0;
     virtual std::unique_ptr<Trace> forward(const ForwardRequest&, Executor&) = 0;
 };
 

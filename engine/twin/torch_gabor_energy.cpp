@@ -39,11 +39,14 @@ public:
     std::span<const Axis> covariates() const noexcept override { return {}; }
     std::span<const TapSpec> taps() const noexcept override { return taps_; }
     std::int64_t compute_batch() const noexcept override { return gabor_batch; }
-    std::size_t memory_bytes() const noexcept override
+    std::size_t memory_bytes(std::span<const TapId>) const override
     {
         return static_cast<std::size_t>((pixels_ + gabor_batch) * columns_) * bytes_of(type_);
     }
-    double macs_per_row() const noexcept override { return double(pixels_) * double(columns_); }
+    double macs_per_row(std::span<const TapId>) const override
+    {
+        return double(pixels_) * double(columns_);
+    }
 
     std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
     {

@@ -32,11 +32,8 @@ Shape shape_of(const std::vector<std::int64_t>& extents)
 class GraphBackbone final : public Backbone {
 public:
     GraphBackbone(std::unique_ptr<GraphProgram> program, InputTransform transform,
-                  std::string digest, const std::vector<std::size_t>& usual)
-        : program_(std::move(program)),
-          transform_(std::move(transform)),
-          digest_(std::move(digest)),
-          usual_(program_->plan(usual))
+                  std::string digest)
+        : program_(std::move(program)), transform_(std::move(transform)), digest_(std::move(digest))
     {
         for (const GraphProgram::Value& value : program_->values())
             // Maps are [channels, height, width]; a row of tokens is [tokens, features].
@@ -48,16 +45,19 @@ public:
     std::span<const Axis> covariates() const noexcept override { return {}; }
     std::span<const TapSpec> taps() const noexcept override { return taps_; }
     std::int64_t compute_batch() const noexcept override { return graph_batch; }
-    std::size_t memory_bytes() const noexcept override
+    std::size_t memory_bytes(std::span<const TapId> wanted) const override
     {
-        return static_cast<std::size_t>(program_->constant_bytes() + usual_.peak_bytes);
+        return static_cast<std::size_t>(program_->constant_bytes() +
+                                        program_->plan(values_of(wanted)).peak_bytes);
     }
-    double macs_per_row() const noexcept override { return usual_.macs_per_row; }
+    double macs_per_row(std::span<const TapId> wanted) const override
+    {
+        return program_->plan(values_of(wanted)).macs_per_row;
+    }
 
     std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
     {
-        std::vector<std::size_t> wanted;
-        for (const TapId tap : request.wanted) wanted.push_back(index_of(tap));
+        const std::vector<std::size_t> wanted = values_of(request.wanted);
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
@@ -73,6 +73,13 @@ public:
     }
 
 private:
+    static std::vector<std::size_t> values_of(std::span<const TapId> taps)
+    {
+        std::vector<std::size_t> values;
+        for (const TapId tap : taps) values.push_back(index_of(tap));
+        return values;
+    }
+
     static OwnedBatch gradient(const at::Tensor& images, const std::vector<std::size_t>& wanted,
                                const std::vector<at::Tensor>& values,
                                std::span<const TapGradient> cotangents)
@@ -106,7 +113,6 @@ private:
     std::unique_ptr<GraphProgram> program_;
     InputTransform transform_;
     std::string digest_;
-    GraphProgram::Plan usual_;  ///< for the taps that the bundle's readouts take
     std::vector<TapSpec> taps_;
     std::map<std::vector<std::size_t>, GraphProgram::Plan> plans_;
 };
@@ -209,16 +215,16 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
     auto program = std::make_unique<GraphProgram>(graph, file, tensors, readout_tensors(bundle),
                                                   precision, graph_batch);
     const std::vector<std::vector<TapId>> taps = taps_of(bundle, *program, file);
-    std::vector<std::size_t> usual;
+    std::vector<TapId> wanted;
     for (const std::vector<TapId>& of_network : taps)
-        for (const TapId tap : of_network) usual.push_back(index_of(tap));
+        wanted.insert(wanted.end(), of_network.begin(), of_network.end());
     const std::string digest = backbone_digest(bundle.transform, precision, bundle.graph_text,
                                                tensors_of_nodes(graph, tensors));
     const std::shared_ptr<Backbone> backbone = shared_backbone(digest, [&] {
-        return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest, usual);
+        return std::make_shared<GraphBackbone>(std::move(program), bundle.transform, digest);
     });
     require_memory(fmt::format("{}: {} rows", file, graph_batch),
-                   static_cast<double>(backbone->memory_bytes()));
+                   static_cast<double>(backbone->memory_bytes(wanted)));
     std::vector<TwinPart> parts;
     const WeightReader reader(bundle.spec.name, tensors);
     for (std::size_t i = 0; i < taps.size(); ++i)

@@ -91,12 +91,12 @@ public:
     std::span<const Axis> covariates() const noexcept override { return covariates_; }
     std::span<const TapSpec> taps() const noexcept override { return taps_; }
     std::int64_t compute_batch() const noexcept override { return mouse_batch; }
-    std::size_t memory_bytes() const noexcept override
+    std::size_t memory_bytes(std::span<const TapId>) const override
     {
         const auto tap = static_cast<std::size_t>(mouse_batch * taps_[0].row.count());
         return weights_.count() * (sizeof(double) + sizeof(float)) + tap * sizeof(float);
     }
-    double macs_per_row() const noexcept override { return weights_.macs(); }
+    double macs_per_row(std::span<const TapId>) const override { return weights_.macs(); }
 
     std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
     {

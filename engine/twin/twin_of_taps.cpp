@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/memory.hpp"
 #include "engine/config/section.hpp"
 #include "engine/twin/tap_readout.hpp"
 
@@ -94,6 +95,13 @@ Twin twin_of_taps(Twin twin, const TapSelection& selection, Precision precision)
                 areas.push_back(name);
             }
         }
+    for (const auto& backbone : backbones) {
+        std::vector<TapId> wanted;
+        for (const TwinPart& part : parts)
+            if (part.backbone == backbone) wanted.push_back(part.readout->taps()[0]);
+        require_memory(fmt::format("twin '{}' with these taps", twin.spec.name),
+                       static_cast<double>(backbone->memory_bytes(wanted)));
+    }
     const std::vector<double> unknown(ids.size(), std::numeric_limits<double>::quiet_NaN());
     twin.units.columns = {{"id", "", std::move(ids)},     {"subject", "", std::move(subjects)},
                           {"area", "", std::move(areas)}, {"heldout_r", "", unknown},

@@ -37,8 +37,8 @@ public:
     std::span<const Axis> covariates() const noexcept override { return covariates_; }
     std::span<const TapSpec> taps() const noexcept override { return taps_; }
     std::int64_t compute_batch() const noexcept override { return batch_; }
-    std::size_t memory_bytes() const noexcept override { return 64; }
-    double macs_per_row() const noexcept override { return 1000.0; }
+    std::size_t memory_bytes(std::span<const TapId>) const override { return 64; }
+    double macs_per_row(std::span<const TapId>) const override { return 1000.0; }
 
     std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
     {

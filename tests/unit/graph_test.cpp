@@ -122,13 +122,16 @@ TEST_F(Graph, AnyNodeCanBeTappedAlsoAConvolutionThatWasFoldedAway)
 TEST_F(Graph, ComputesOnlyWhatTheTapsNeed)
 {
     GraphBundle bundle = small_network();
-    const double all = loaded(bundle).parts[0].backbone->macs_per_row();
+    const auto macs_of = [](const Twin& twin) {
+        return twin.parts[0].backbone->macs_per_row(twin.parts[0].readout->taps());
+    };
+    const double all = macs_of(loaded(bundle));
     // One convolution of 64 pixels and one linear map; the folded norm costs nothing.
     EXPECT_EQ(all, 64 * 4 * 27 + 2 * 4);
 
     bundle.networks =
         "[[networks]]\ntap = \"pool\"\ntap_shape = [4]\nreadout = \"identity\"\nunits = 4\n";
-    EXPECT_EQ(loaded(bundle, Precision::f32, 4).parts[0].backbone->macs_per_row(), 64 * 4 * 27);
+    EXPECT_EQ(macs_of(loaded(bundle, Precision::f32, 4)), 64 * 4 * 27);
 }
 
 TEST_F(Graph, ADenseReadoutMapsATapToUnits)

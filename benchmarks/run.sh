@@ -29,6 +29,7 @@ HELP
 declare -A about=(
     [claims]="claims per second of the shard queue, CPU share of its threads (2 ranks)"
     [end_to_end]="whole runs against the bound max(compute, feed, write) on these cores"
+    [fit_readout]="a cross-validated ridge fit against the matrix products in it"
     [forward]="forward passes of every twin family against the published layers in LibTorch"
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
@@ -139,6 +140,7 @@ run_benchmark()
     case $1 in
         claims) on_ranks 2 "$programs/claims_bench" ;;
         end_to_end) "$programs/end_to_end_bench" "$bundles" "$TWINSCREEN_DATA" >&3 ;;
+        fit_readout) "$programs/fit_readout_bench" >&3 ;;
         forward) needs_models forward || return 0 && "$programs/forward_bench" "$bundles" >&3 ;;
         graph_overhead)
             needs_models graph_overhead || return 0

@@ -60,12 +60,13 @@ struct Centred {
 Centred centred(const Sums& sums, const at::Tensor& mean_x, const at::Tensor& mean_y,
                 const at::Tensor& scale)
 {
-    const at::Tensor cross = at::outer(sums.x, mean_x);
-    at::Tensor xx = sums.xx - cross - cross.t() + sums.images * at::outer(mean_x, mean_x);
-    at::Tensor xy = sums.xy - at::outer(sums.x, mean_y) - at::outer(mean_x, sums.y) +
-                    sums.images * at::outer(mean_x, mean_y);
+    // xx - x m' - m x' + n m m', in two updates of rank one.
+    const at::Tensor half_x = sums.x - 0.5 * sums.images * mean_x;
+    at::Tensor xx = sums.xx.clone();
+    xx.addr_(half_x, mean_x, 1.0, -1.0).addr_(mean_x, half_x, 1.0, -1.0);
     xx.mul_(scale.unsqueeze(0)).mul_(scale.unsqueeze(1));
-    xy.mul_(scale.unsqueeze(1));
+    at::Tensor xy = at::addr(sums.xy, sums.x - sums.images * mean_x, mean_y, 1.0, -1.0);
+    xy.addr_(mean_x, sums.y, 1.0, -1.0).mul_(scale.unsqueeze(1));
     return {std::move(xx), std::move(xy),
             sums.yy - 2.0 * mean_y * sums.y + sums.images * mean_y.square()};
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include <ATen/ATen.h>
@@ -10,7 +11,6 @@
 #include "engine/twin/families.hpp"
 #include "engine/twin/field_readout.hpp"
 #include "engine/twin/graph/program.hpp"
-#include "engine/twin/stored_trace.hpp"
 #include "engine/twin/tap_readout.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
@@ -28,6 +28,47 @@ Shape shape_of(const std::vector<std::int64_t>& extents)
     std::copy(extents.begin(), extents.end(), shape.extent.begin());
     return shape;
 }
+
+/// Wanted values as the network left them: the values of many taps take more memory than the
+/// network.
+class GraphTrace final : public Trace {
+public:
+    using PullBack = std::function<OwnedBatch(std::span<const TapGradient>)>;
+
+    /// pull_back  empty if the forward pass was not asked to keep what a gradient needs
+    GraphTrace(const std::vector<std::size_t>& wanted, const std::vector<at::Tensor>& values,
+               const at::Tensor& images, PullBack pull_back)
+        : pull_back_(std::move(pull_back))
+    {
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            // The caller's images need not live as long as the trace.
+            const bool is_theirs = values[i].is_alias_of(images);
+            taps_.emplace(wanted[i], is_theirs ? values[i].detach().clone().contiguous()
+                                               : values[i].detach().contiguous());
+        }
+    }
+
+    ConstBatch tap(TapId tap) const override
+    {
+        const auto found = taps_.find(index_of(tap));
+        TWINSCREEN_REQUIRE(found != taps_.end(), internal,
+                           "tap {} was not asked for in this forward pass", index_of(tap));
+        const at::Tensor& value = found->second;
+        const ElementType type =
+            value.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64;
+        return {value.data_ptr(), type, shape_of(value.sizes().vec())};
+    }
+    OwnedBatch pull_back(std::span<const TapGradient> cotangents, Executor&) override
+    {
+        TWINSCREEN_REQUIRE(pull_back_ != nullptr, internal,
+                           "this forward pass kept nothing for a gradient");
+        return pull_back_(cotangents);
+    }
+
+private:
+    std::map<std::size_t, at::Tensor> taps_;
+    PullBack pull_back_;
+};
 
 class GraphBackbone final : public Backbone {
 public:
@@ -61,15 +102,13 @@ public:
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
-        std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
-        std::vector<OwnedBatch> taps(taps_.size());
-        for (std::size_t i = 0; i < wanted.size(); ++i) taps[wanted[i]] = batch_of(values[i]);
-        if (!request.keep_for_gradient) return std::make_unique<StoredTrace>(std::move(taps));
-        return std::make_unique<StoredTrace>(
-            std::move(taps), [images, wanted, values = std::move(values)](
-                                 std::span<const TapGradient> cotangents, Executor&) {
+        const std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
+        GraphTrace::PullBack pull_back;
+        if (request.keep_for_gradient)
+            pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
                 return gradient(images, wanted, values, cotangents);
-            });
+            };
+        return std::make_unique<GraphTrace>(wanted, values, images, std::move(pull_back));
     }
 
 private:

@@ -109,6 +109,9 @@ if [[ -n $have_models ]]; then
     if [[ -d $TWINSCREEN_DATA/sensorium-mouse-v1-twins ]]; then
         convert_models sensorium "$TWINSCREEN_DATA/sensorium-mouse-v1-twins" "$TWINSCREEN_BUNDLES"
     fi
+    if [[ -d $TWINSCREEN_DATA/imagenet-backbones ]]; then # for the campaigns v4_fit_*
+        convert_models imagenet_backbones "$TWINSCREEN_DATA/imagenet-backbones" "$TWINSCREEN_BUNDLES"
+    fi
     for campaign in "${accuracy_campaigns[@]}"; do screen "$campaign"; done
     convert_v4
     screen v4_screen

@@ -55,6 +55,24 @@ def the_published_accuracy_of_v4_is_reproduced(place):
         assert ((low < r) & (r < high)).all()
 
 
+def a_layer_of_mobilenet_predicts_v4(place):
+    """Mean maps of one layer: numpy gives 0.563 with folds and penalties of its own."""
+    text = shipped("v4_fit_190923.toml").split("[[twins]]")
+    assert len(text) == 3 and 'taps = ["*"]' in text[1]
+    one = "[[twins]]".join([text[0], text[1].replace('"*"', '"conv_pw_7_relu"')])
+    rest = text[2][text[2].index("[[stimuli]]"):]
+    campaign = place.write("fit.toml", one + rest)
+    result = run("run", campaign, "--out", place / "fit", env=PLACES, timeout_s=400, ranks=2)
+    with h5py.File(place / "fit" / "fits.h5") as store:
+        medians = {name: np.median(store[f"summary/{name}"]) for name in (
+            "r", "r_untrained", "r_shuffled", "r_luminance")}
+    print("  median r of conv_pw_7_relu:", medians)
+    assert abs(medians["r"] - 0.56) < 0.01 and abs(medians["r_luminance"] - 0.134) < TWO_DIGITS
+    assert medians["r_untrained"] < 0.45 and abs(medians["r_shuffled"]) < 0.1
+    bundle, = (place / "fit" / "bundles").iterdir()
+    assert "no mistakes" in run("check", bundle).stdout and str(bundle) in result.stdout
+
+
 def ceilings_of_raw_repeats_are_proper(place):
     store, result = run_here(place, shipped("v4_ceilings_210325.toml"), "ceilings", ranks=2)
     with store:
@@ -133,6 +151,7 @@ def main():
             place,
             shipped_campaigns_pass_check,
             ceilings_of_raw_repeats_are_proper,
+            a_layer_of_mobilenet_predicts_v4,
             v4_predictions_equal_the_reference,
             mouse_rates_equal_the_reference,
             the_published_accuracy_of_v4_is_reproduced,

@@ -4,6 +4,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/base/memory.hpp"
+#include "engine/run/progress.hpp"
 #include "engine/twin/untrained_twin.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
@@ -63,6 +64,31 @@ public:
         return plan_fits(inputs);
     }
 
+    std::vector<std::string> outlook(const CampaignInputs& inputs) const override
+    {
+        // As if every picture could be read.
+        std::vector<std::uint64_t> all(inputs.items());
+        std::iota(all.begin(), all.end(), std::uint64_t{0});
+        FitImages images = images_;
+        images.split = split_images(settings_.split, all, inputs.seed);
+        images.fitted = images.split.fitted();
+        const std::size_t responses = 2 * images.neurons.size();
+        const StageHistory none;
+        const FeatureRows rows(none, features_stage, id(feature), feature_count_);
+        const FitData data{settings_, images, sets_, rows, none, inputs.seed};
+        const std::vector<double> y0(responses);
+        const MomentStage moments({rows, sets_, images.split, {}, images.fitted, {}, y0});
+        std::vector<std::string> lines;
+        if (!settings_.factorised) lines.push_back(moments_line(moments));
+        const auto form =
+            settings_.factorised ? factorised_form(data) : ridge_form(data, moments, moments_stage);
+        lines.push_back(fmt::format(
+            "stage {}: {} sets of up to {} features, {} units; memory per rank: about {}",
+            fits_stage, sets_.size(), count_text(data.widest_set()), images.neurons.size(),
+            bytes_text(form->memory_bytes())));
+        return lines;
+    }
+
     ItemRange reads(const Shard& shard) const override
     {
         return stage_ == features_stage ? shard.items : ItemRange{};
@@ -97,6 +123,17 @@ public:
     }
 
 private:
+    static std::string moments_line(const MomentStage& moments)
+    {
+        const Plan plan = moments.plan(moments_stage, 1);
+        double bytes = 0.0;
+        for (const ColumnSpec& column : moments.columns())
+            bytes += static_cast<double>(column.row_bytes() * plan.shards());
+        return fmt::format(
+            "stage {}: sums over {} blocks of images, stored {}; memory per rank: about {}",
+            moments_stage, plan.shards(), bytes_text(bytes), bytes_text(moments.memory_bytes()));
+    }
+
     /// A smoke run has too few items for the ranges of the campaign: three quarters are fitted.
     void settle_smoke_run(const CampaignInputs& inputs)
     {

@@ -131,8 +131,7 @@ std::vector<std::string> describe_fit(const FitReport& report)
     std::vector<std::string> lines;
     for (const std::size_t best : report.best_sets()) {
         lines.push_back("best on the images held out from training: " + set_line(report, best));
-        if (const std::string edge = edge_line(report, best); !edge.empty())
-            lines.push_back(edge);
+        if (const std::string edge = edge_line(report, best); !edge.empty()) lines.push_back(edge);
     }
     if (report.sets.size() > most_listed)
         lines.push_back(fmt::format(

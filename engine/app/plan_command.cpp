@@ -155,14 +155,17 @@ int plan_command(const CampaignOptions& options, int ranks, bool json)
     // Later stages depend on results; the first one is planned from the campaign alone.
     const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
     TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
-    if (json)
+    if (json) {
         std::cout << nlohmann::json{{"campaign", campaign.name},
                                     {"experiment", campaign.experiment_name},
                                     {"stages", {json_of(*stage, campaign, ranks)}}}
                          .dump(2)
                   << "\n";
-    else
+    } else {
         print_text(*stage, campaign, ranks);
+        for (const std::string& line : campaign.experiment->outlook(inputs))
+            std::cout << line << "\n";
+    }
     return 0;
 }
 

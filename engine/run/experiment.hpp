@@ -114,6 +114,8 @@ public:
     /// Collective, same answer on every rank; nullopt: the campaign is complete. Throws
     /// Error(config or data) for settings that do not fit the twins or stimuli.
     virtual std::optional<StagePlan> next_stage(const CampaignInputs&, const StageHistory&) = 0;
+    /// Plain lines for `plan` about the stages behind the first one; called after `next_stage`.
+    virtual std::vector<std::string> outlook(const CampaignInputs&) const { return {}; }
     /// The stimuli that a shard needs. Independent, pure.
     virtual ItemRange reads(const Shard& shard) const { return shard.items; }
     /// Independent. A function of shard, seed, inputs and twins only.

@@ -321,6 +321,13 @@ def with_tokens(place):
     return place.write("tokens.toml", text.replace('"small"', '"tokens"'))
 
 
+def a_plan_looks_ahead(place):
+    result = run("plan", campaign(place))
+    assert "stage features: " in result.stdout and "/columns/feature float32 [12]" in result.stdout
+    assert "stage moments: sums over 5 blocks of images" in result.stdout, result
+    assert "stage fits: 2 sets of up to 6 features, 4 units" in result.stdout, result
+
+
 def a_smoke_run_says_so(place):
     result = run("run", campaign(place), "--limit", "40", "--out", place / "smoke")
     assert "this is a smoke run on the first items" in result.stdout
@@ -361,7 +368,7 @@ def main():
             bands_and_components, a_drawn_split_is_the_same_for_all, repeats_give_noise_ceilings,
             a_unit_table_travels_along, the_same_image_in_training_and_test_is_refused,
             units_that_cannot_be_fitted_are_named, mistakes_of_a_campaign_have_their_sentence,
-            a_smoke_run_says_so, features_of_twins_without_taps_can_be_fitted,
+            a_plan_looks_ahead, a_smoke_run_says_so, features_of_twins_without_taps_can_be_fitted,
             pictures_that_cannot_be_read_are_left_out)
 
 

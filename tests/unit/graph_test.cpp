@@ -31,6 +31,16 @@ protected:
         bundle.write(folder_ / "small", units);
         return load_bundle(folder_ / "small", precision);
     }
+    /// The twin of the bundle "small" with keys of a campaign.
+    Twin made(const std::string& keys)
+    {
+        ConfigDocument campaign = ConfigDocument::parse("[twin]\nbundle = \"small\"\n" + keys,
+                                                        "campaign.toml", folder_.path());
+        ConfigSection section = campaign.root().child("twin");
+        Twin twin = make_twin(section);
+        campaign.throw_if_invalid();
+        return twin;
+    }
     std::string complaint(const GraphBundle& bundle, int units = 2)
     {
         return test::error_text([&] { loaded(bundle, Precision::f32, units); });
@@ -237,14 +247,6 @@ TEST_F(Graph, AListMayMixConstantsAndValues)
 TEST_F(Graph, ACampaignMayAskForTapsInsteadOfUnits)
 {
     small_network().write(folder_ / "small", 2);
-    const auto made = [&](const std::string& keys) {
-        ConfigDocument campaign = ConfigDocument::parse("[twin]\nbundle = \"small\"\n" + keys,
-                                                        "campaign.toml", folder_.path());
-        ConfigSection section = campaign.root().child("twin");
-        Twin twin = make_twin(section);
-        campaign.throw_if_invalid();
-        return twin;
-    };
     Twin maps = made("taps = [\"relu\", \"pool\"]\n");
     Twin means = made("taps = [\"relu\"]\ntap_pool = \"mean\"\nunits = \"id != 'relu/1'\"\n");
     const auto rows = images(2);
@@ -368,14 +370,6 @@ TEST_F(Graph, FeaturesOfTapsHaveAGradient)
 TEST_F(Graph, AnUntrainedNetworkHasTheShapeButNotTheWeights)
 {
     small_network().write(folder_ / "small", 2);
-    const auto made = [&](const std::string& keys) {
-        ConfigDocument campaign = ConfigDocument::parse("[twin]\nbundle = \"small\"\n" + keys,
-                                                        "campaign.toml", folder_.path());
-        ConfigSection section = campaign.root().child("twin");
-        Twin twin = make_twin(section);
-        campaign.throw_if_invalid();
-        return twin;
-    };
     Twin trained = made("");
     Twin first = made("untrained = 1");
     Twin again = made("untrained = 1");

@@ -266,3 +266,21 @@ REFUSED = [
     (ReturnsItsInput, "not computed from the image"),
     (Depends, "with a free number of images"),
 ]
+
+
+def make_lively(module, images):
+    """Draws what a new network holds as constants (biases, norms, layer scales of 1e-5) and fits
+    its batch norms to the images: its answers then depend on the image, and on every parameter."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.1)
+            elif parameter.min() == parameter.max():
+                nn.init.uniform_(parameter, 0.5, 1.5)
+        module.eval()
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0
+                layer.train()
+        module(images)
+    module.eval()

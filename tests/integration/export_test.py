@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -53,9 +54,11 @@ ROWS = (1, 3, 8)
 PICTURES = {"cat": (285, {"mobilenet_v1": 0.68, "squeezenet_1_1": 0.76}),
             "dog": (207, {"mobilenet_v1": 0.99, "squeezenet_1_1": 0.98}),
             "hummingbird": (94, {"mobilenet_v1": 0.98, "squeezenet_1_1": 0.92})}
-ARCHITECTURES = {"torchvision.models": ("alexnet", "resnet18", "convnext_tiny", "vit_b_32",
-                                        "swin_t"),
+ARCHITECTURES = {"torchvision.models": ("alexnet", "vgg16", "resnet18", "resnet50",
+                                        "convnext_tiny", "vit_b_32", "swin_t"),
                  "timm.models": ("vit_small_patch14_dinov2", "resnet50d", "mixer_s32_224")}
+# How far answers to several images must lie apart, as such a share: else RELATIVE hides a mistake.
+SPREAD = 0.05
 TWO_DIGITS = 0.0151  # of the probabilities: our resize is not the one they were measured with
 
 
@@ -115,9 +118,11 @@ class Bundle:
 
 
 def assert_near(found, wanted, what):
+    """Returns the largest difference as a share of the largest value."""
     assert found.shape == wanted.shape, (what, found.shape, wanted.shape)
     difference = np.abs(found - wanted).max() / max(np.abs(wanted).max(), 1e-30)
     assert difference <= RELATIVE, f"{what}: differs by {difference:.2g} of the largest value"
+    return difference
 
 
 def check_samples(bundle):
@@ -426,12 +431,13 @@ def the_command_line_writes_taps_and_labels(place):
 # ---- PyTorch
 
 def check_module(place, module, shape, name, **options):
-    """The bundle answers as the module, for calls of any number of rows."""
+    """The bundle answers as the module, for calls of any number of rows; (bundle, difference)."""
     module.eval()
     silently(export_model, module, place / name, name=name, input_shape=shape, mean=127.5,
              scale=64.0, **options)
     bundle = Bundle(place / name)
     check_samples(bundle)
+    difference = 0.0
     for rows in ROWS:
         images = np.random.default_rng(rows).normal(size=(rows, *shape)).astype(np.float32)
         answer = bundle.torch_answer(images)
@@ -439,8 +445,9 @@ def check_module(place, module, shape, name, **options):
             wanted = module(torch.from_numpy(images))
         wanted = wanted if isinstance(wanted, tuple) else (wanted,)
         for node, value in zip(bundle.graph["outputs"], wanted):
-            assert_near(answer[node], value.numpy(), f"{name} {node} of {rows}")
-    return bundle
+            found = assert_near(answer[node], value.numpy(), f"{name} {node} of {rows}")
+            difference = max(difference, found)
+    return bundle, difference
 
 
 def modules_answer_as_their_bundles(place):
@@ -448,10 +455,10 @@ def modules_answer_as_their_bundles(place):
         not_tried("this Python has no PyTorch")
         return
     for name, (module, shape) in export_modules.MODULES.items():
-        bundle = check_module(place, module(), shape, name)
+        bundle, _ = check_module(place, module(), shape, name)
         print(f"  {name}: {len(bundle.graph['nodes'])} nodes")
-    residual = check_module(place, export_modules.Residual(), (3, 32, 32), "tapped",
-                            taps=["conv1", "block", "block.add"])
+    residual, _ = check_module(place, export_modules.Residual(), (3, 32, 32), "tapped",
+                               taps=["conv1", "block", "block.add"])
     names = {node["name"] for node in residual.graph["nodes"]}
     assert {"conv1", "bn1", "block.conv", "block.add", "head"} <= names, names
     assert "conv1.weight" in residual.tensors
@@ -518,11 +525,20 @@ def common_architectures_export(place):
         for name in names:
             options = {"img_size": 224} if "dinov2" in name else {}
             module = getattr(models, name)(**options)
-            for parameter in module.parameters():
-                if not parameter.any():  # a network that answers 0 says nothing
-                    torch.nn.init.normal_(parameter, std=0.1)
-            bundle = check_module(place, module, (3, 224, 224), name)
-            print(f"  {name}: {len(bundle.graph['nodes'])} nodes")
+            images = sample_images((3, 224, 224), [127.5] * 3, [64.0] * 3)
+            export_modules.make_lively(module, torch.from_numpy(images))
+            check_architecture(place, module, name)
+
+
+def check_architecture(place, module, name):
+    bundle, difference = check_module(place, module, (3, 224, 224), name)
+    (answers,) = (bundle.samples[f"output.{node}"] for node in bundle.graph["outputs"])
+    assert np.ptp(answers, axis=0).max() > SPREAD * np.abs(answers).max(), name
+    line = f"  {name}: {len(bundle.graph['nodes'])} nodes, differs by {difference:.1e}"
+    if os.environ.get("TWINSCREEN_EXECUTABLE"):
+        line += f", encode by {encode_difference(place, bundle, module):.1e}"
+    print(line, flush=True)
+    shutil.rmtree(bundle.folder)  # hundreds of MB
 
 
 # ---- the executable
@@ -541,30 +557,48 @@ def stated(bundle, key):
     return np.asarray(facts[key]["value"])
 
 
+def encoded(place, bundle, pixels):
+    """(responses, unit table) of the executable."""
+    import h5py
+    run("check", bundle)
+    np.save(place / "pixels.npy", pixels)
+    run("encode", bundle, place / "pixels.npy", place / f"{bundle.name}.h5")
+    with h5py.File(place / f"{bundle.name}.h5") as store:
+        texts = {name: [cell.decode() if isinstance(cell, bytes) else cell
+                        for cell in column[()]] for name, column in store["units"].items()}
+        return store["columns/response"][()], texts
+
+
+def encode_difference(place, bundle, module=None):
+    """How far `encode` is from the PyTorch module, without one from the graph."""
+    pixels = pixels_of(bundle)
+    images = (pixels - stated(bundle, "mean")) / stated(bundle, "scale")
+    images = images.transpose(0, 3, 1, 2).astype(np.float32)
+    if module is not None:
+        with torch.no_grad():
+            answers = [module(torch.from_numpy(images)).numpy()]
+    else:
+        answer = bundle.torch_answer(images) if torch else bundle.answer(images)
+        answers = [answer[line.split('"')[1]]
+                   for line in (bundle.folder / "twin.toml").read_text().splitlines()
+                   if line.startswith("tap = ")]
+    wanted = np.concatenate([value.reshape(len(images), -1) for value in answers], axis=1)
+    found, _ = encoded(place, bundle.folder, pixels)
+    return assert_near(found, wanted, f"encode of {bundle.folder.name}")
+
+
 def the_executable_computes_the_same(place):
     if not os.environ.get("TWINSCREEN_EXECUTABLE"):
         not_tried("TWINSCREEN_EXECUTABLE does not name the program to test")
         return
-    import h5py
     bundles = sorted(file.parent for file in place.folder.glob("*/graph.json"))
     bundles += sorted(file.parent for file in place.folder.glob("bundles/*/graph.json"))
     for folder in bundles:
-        run("check", folder)
         bundle = Bundle(folder)
-        if bundle.graph["input"]["shape"][1] != 3:
-            continue
-        pixels = pixels_of(bundle)
-        np.save(place / "pixels.npy", pixels)
-        out = place / f"{folder.name}.h5"
-        run("encode", folder, place / "pixels.npy", out)
-        images = ((pixels - stated(bundle, "mean")) / stated(bundle, "scale"))
-        images = images.transpose(0, 3, 1, 2).astype(np.float32)
-        answer = bundle.torch_answer(images) if torch else bundle.answer(images)
-        taps = [line.split('"')[1] for line in (folder / "twin.toml").read_text().splitlines()
-                if line.startswith("tap = ")]
-        wanted = np.concatenate([answer[tap].reshape(len(images), -1) for tap in taps], axis=1)
-        with h5py.File(out) as store:
-            assert_near(store["columns/response"][()], wanted, f"encode of {folder.name}")
+        if bundle.graph["input"]["shape"][1] == 3:
+            encode_difference(place, bundle)
+        else:
+            run("check", folder)
     print(f"  {len(bundles)} bundles")
 
 
@@ -679,18 +713,6 @@ def linear_model(rng, features, regressions, components=5):
             inside = model[name] if name in model else inside[name]
         return reduced @ inside["coef_"].T + inside["intercept_"]
     return model, answer
-
-
-def encoded(place, bundle, pixels):
-    """(responses, unit table) of the executable."""
-    import h5py
-    run("check", bundle)
-    np.save(place / "pixels.npy", pixels)
-    run("encode", bundle, place / "pixels.npy", place / f"{bundle.name}.h5")
-    with h5py.File(place / f"{bundle.name}.h5") as store:
-        texts = {name: [cell.decode() if isinstance(cell, bytes) else cell
-                        for cell in column[()]] for name, column in store["units"].items()}
-        return store["columns/response"][()], texts
 
 
 def linear_models_of_surface_and_eeg(place):

@@ -1,4 +1,4 @@
-#include "experiments/feature_sets.hpp"
+#include "experiments/fit_readout/feature_sets.hpp"
 
 #include <algorithm>
 #include <map>

@@ -1,4 +1,4 @@
-#include "experiments/fit_moments.hpp"
+#include "experiments/fit_readout/fit_moments.hpp"
 
 #include <algorithm>
 

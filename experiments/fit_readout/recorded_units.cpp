@@ -1,4 +1,4 @@
-#include "experiments/recorded_units.hpp"
+#include "experiments/fit_readout/recorded_units.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "experiments/fit_report.hpp"
+#include "experiments/fit_readout/fit_report.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "engine/base/error.hpp"
 #include "engine/config/csv.hpp"
-#include "experiments/score_chart.hpp"
+#include "experiments/fit_readout/score_chart.hpp"
 #include "experiments/statistics.hpp"
 
 namespace twinscreen {

@@ -6,8 +6,8 @@
 
 #include "engine/base/table.hpp"
 #include "engine/stimulus/source.hpp"
-#include "experiments/fit_settings.hpp"
-#include "experiments/image_split.hpp"
+#include "experiments/fit_readout/fit_settings.hpp"
+#include "experiments/fit_readout/image_split.hpp"
 #include "experiments/recording.hpp"
 #include "experiments/unit_score.hpp"
 

@@ -1,4 +1,4 @@
-#include "experiments/fit_settings.hpp"
+#include "experiments/fit_readout/fit_settings.hpp"
 
 #include <algorithm>
 #include <cmath>

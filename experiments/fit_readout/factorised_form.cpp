@@ -3,7 +3,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/fit/factorised.hpp"
-#include "experiments/readout_form.hpp"
+#include "experiments/fit_readout/readout_form.hpp"
 
 namespace twinscreen {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "experiments/fit_report.hpp"
-#include "experiments/readout_form.hpp"
+#include "experiments/fit_readout/fit_report.hpp"
+#include "experiments/fit_readout/readout_form.hpp"
 
 namespace twinscreen {
 

@@ -2,8 +2,8 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/fit/ridge.hpp"
-#include "experiments/band_weights.hpp"
-#include "experiments/readout_form.hpp"
+#include "experiments/fit_readout/band_weights.hpp"
+#include "experiments/fit_readout/readout_form.hpp"
 
 namespace twinscreen {
 

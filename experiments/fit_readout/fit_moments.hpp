@@ -7,8 +7,8 @@
 
 #include "engine/fit/linear_sums.hpp"
 #include "engine/run/experiment.hpp"
-#include "experiments/feature_sets.hpp"
-#include "experiments/image_split.hpp"
+#include "experiments/fit_readout/feature_sets.hpp"
+#include "experiments/fit_readout/image_split.hpp"
 
 namespace twinscreen {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/base/table.hpp"
-#include "experiments/image_split.hpp"
+#include "experiments/fit_readout/image_split.hpp"
 #include "experiments/recording.hpp"
 
 namespace twinscreen {

@@ -1,27 +1,21 @@
 #include <algorithm>
-#include <cmath>
+#include <cctype>
 #include <numeric>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/memory.hpp"
 #include "engine/run/progress.hpp"
-#include "engine/twin/untrained_twin.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
-#include "experiments/fit_images.hpp"
-#include "experiments/fit_stage.hpp"
+#include "experiments/fit_readout/feature_stage.hpp"
+#include "experiments/fit_readout/fit_images.hpp"
+#include "experiments/fit_readout/fit_stage.hpp"
 
 namespace twinscreen {
 namespace {
 
-constexpr const char* features_stage = "features";
 constexpr const char* moments_stage = "moments";
 constexpr const char* fits_stage = "fits";
-
-/// Columns of the stage of features.
-enum FeatureColumn : std::uint32_t { feature, luminance, picture };
-
-ColumnId id(std::uint32_t number) { return ColumnId{number}; }
 
 /// Recorded responses + stimuli + features of any twins -> readouts, their accuracy on held-out
 /// images beside trivial baselines, and bundles.
@@ -49,15 +43,18 @@ public:
             section.complain(error.kind() == Error::Kind::data ? "responses" : "folds",
                              error.what());
         }
-        add_untrained(inputs);
-        if (settings_.factorised) check_maps(section);
+        features_ = std::make_unique<FeatureStage>(inputs, settings_.untrained, settings_.together);
+        if (settings_.factorised) features_->check_maps(section);
     }
 
     std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
                                         const StageHistory& history) override
     {
         if (history.has(fits_stage)) return std::nullopt;
-        if (!history.has(features_stage)) return plan_features(inputs);
+        if (!history.has(FeatureStage::name)) {
+            stage_ = FeatureStage::name;
+            return features_->plan(inputs);
+        }
         if (fits_ == nullptr) settle(inputs, history);
         // A factorised readout is fitted to the features themselves.
         if (!settings_.factorised && !history.has(moments_stage)) return plan_moments(inputs);
@@ -74,30 +71,31 @@ public:
         images.fitted = images.split.fitted();
         const std::size_t responses = 2 * images.neurons.size();
         const StageHistory none;
-        const FeatureRows rows(none, features_stage, id(feature), feature_count_);
-        const FitData data{settings_, images, sets_, rows, none, inputs.seed};
+        const FeatureRows rows = features_->rows(none);
+        const std::vector<FeatureSet>& sets = features_->sets();
+        const FitData data{settings_, images, sets, rows, none, inputs.seed};
         const std::vector<double> y0(responses);
-        const MomentStage moments({rows, sets_, images.split, {}, images.fitted, {}, y0});
+        const MomentStage moments({rows, sets, images.split, {}, images.fitted, {}, y0});
         std::vector<std::string> lines;
         if (!settings_.factorised) lines.push_back(moments_line(moments));
         const auto form =
             settings_.factorised ? factorised_form(data) : ridge_form(data, moments, moments_stage);
         lines.push_back(fmt::format(
             "stage {}: {} sets of up to {} features, {} units; memory per rank: about {}",
-            fits_stage, sets_.size(), count_text(data.widest_set()), images.neurons.size(),
+            fits_stage, sets.size(), count_text(data.widest_set()), images.neurons.size(),
             bytes_text(form->memory_bytes())));
         return lines;
     }
 
     ItemRange reads(const Shard& shard) const override
     {
-        return stage_ == features_stage ? shard.items : ItemRange{};
+        return stage_ == FeatureStage::name ? shard.items : ItemRange{};
     }
 
     void run_shard(const Shard& shard, ShardTools& tools) override
     {
-        if (stage_ == features_stage)
-            compute_features(shard, tools);
+        if (stage_ == FeatureStage::name)
+            features_->run(shard, tools);
         else if (stage_ == moments_stage)
             moments_->run(shard, tools);
         else
@@ -165,143 +163,21 @@ private:
                              "on images that were fitted says nothing");
     }
 
-    /// The campaign's twins and, behind them, the untrained counterparts of those that have one.
-    void add_untrained(const CampaignInputs& inputs)
-    {
-        constexpr std::uint64_t draw = 1;
-        twins_.clear();
-        covariates_.assign(inputs.covariates.begin(), inputs.covariates.end());
-        untrained_.clear();
-        for (const Twin& twin : inputs.twins) twins_.push_back(copy_of(twin));
-        for (std::size_t twin = 0; settings_.untrained && twin < inputs.twins.size(); ++twin) {
-            std::optional<Twin> drawn = untrained_twin(inputs.twins[twin], draw);
-            if (!drawn) continue;
-            untrained_.emplace_back(drawn->spec.name, inputs.twins[twin].spec.name);
-            twins_.push_back(std::move(*drawn));
-            covariates_.push_back(inputs.covariates[twin]);
-        }
-    }
-
-    /// The map that a set's features are all values of, where they are.
-    std::optional<MapShape> map_of(const FeatureSet& set) const
-    {
-        for (const Twin& twin : twins_) {
-            if (twin.spec.name != set.twin || !twin.selection ||
-                !(twin.selection->features == TapFeatures{}))
-                continue;
-            for (const TapSpec& tap : twin.parts.front().backbone->taps())
-                if (tap.name == set.area && tap.channels_first && tap.row.rank == 3)
-                    return MapShape{tap.row.extent[0], tap.row.extent[1], tap.row.extent[2]};
-        }
-        return std::nullopt;
-    }
-
-    /// Factorised readouts want whole maps.
-    void check_maps(ConfigSection& section)
-    {
-        const ForwardPlan forward(twins_, covariates_, {false, false});
-        for (const FeatureSet& set : feature_sets(forward.units(), untrained_, false))
-            if (!map_of(set))
-                section.complain(
-                    "readout",
-                    fmt::format(
-                        "a factorised readout needs whole maps [channels, height, width] of "
-                        "a graph; {} of twin '{}' is none",
-                        set.area, set.twin),
-                    "name taps that are maps, without tap_pool and tap_project");
-    }
-
-    StagePlan plan_features(const CampaignInputs& inputs)
-    {
-        stage_ = features_stage;
-        StagePlan stage;
-        stage.forward =
-            std::make_shared<ForwardPlan>(twins_, covariates_, ForwardWants{true, false});
-        const Table& features = stage.forward->units();
-        sets_ = feature_sets(features, untrained_, settings_.together);
-        for (FeatureSet& set : sets_) set.map = map_of(set);
-        feature_count_ = features.rows();
-        stage.columns = {{"feature",
-                          Domain::item,
-                          ElementType::f32,
-                          {{"feature", static_cast<std::int64_t>(feature_count_), ""}},
-                          "",
-                          "features of every stimulus"},
-                         {"luminance",
-                          Domain::item,
-                          ElementType::f64,
-                          {},
-                          "level 0..255",
-                          "mean pixel value of the picture over height, width and channels"},
-                         {"picture",
-                          Domain::item,
-                          ElementType::u64,
-                          {},
-                          "",
-                          "digest of the picture as the first network sees it"}};
-        stage.tables.axes = {{"features", "feature", features}};
-        const std::size_t item_bytes = feature_count_ * sizeof(float) + 2 * sizeof(double);
-        stage.plan = plan_stimulus_stage(features_stage, inputs, *stage.forward, item_bytes, 0);
-        stage.tables.items = stage.plan.items;
-        describe_stimuli(inputs, stage.tables);
-        for (const Twin& twin : twins_)
-            stage.settings.emplace_back("features of " + twin.spec.name, twin.spec.digest);
-        return stage;
-    }
-
-    void compute_features(const Shard& shard, ShardTools& tools) const
-    {
-        const auto rows = static_cast<std::int64_t>(shard.items.count);
-        OwnedBatch features(ElementType::f32, {rows, static_cast<std::int64_t>(feature_count_)});
-        OwnedBatch luminances(ElementType::f64, {rows});
-        OwnedBatch pictures(ElementType::u64, {rows});
-        std::int64_t at = 0;
-        while (const InputBatch* batch = tools.inputs.next()) {
-            const auto count = static_cast<std::int64_t>(batch->items.count);
-            const Batch mine = rows_of(features.view(), at, count);
-            tools.forward.run(*batch, mine, Batch{}, tools.executor);
-            require_finite(*batch, values_of<float>(mine), tools.forward.units());
-            std::ranges::copy(batch->luminance, luminances.values<double>().begin() + at);
-            for (std::int64_t row = 0; row < count; ++row) {
-                const ConstBatch seen = rows_of(batch->canvases.front().view(), row, 1);
-                pictures.values<std::uint64_t>()[static_cast<std::size_t>(at + row)] =
-                    checksum_of(std::as_bytes(values_of<float>(seen)));
-            }
-            at += count;
-        }
-        tools.write(id(feature), std::move(features));
-        tools.write(id(luminance), std::move(luminances));
-        tools.write(id(picture), std::move(pictures));
-    }
-
-    void require_finite(const InputBatch& batch, std::span<const float> values,
-                        const Table& units) const
-    {
-        for (std::size_t row = 0; row < batch.items.count; ++row) {
-            if (batch.valid[row] == 0) continue;
-            for (std::size_t unit = 0; unit < feature_count_; ++unit)
-                TWINSCREEN_REQUIRE(std::isfinite(values[row * feature_count_ + unit]), data,
-                                   "feature '{}' of twin '{}' is {} for item {}",
-                                   units.text("id", unit), units.text("twin", unit),
-                                   values[row * feature_count_ + unit],
-                                   index_of(batch.items.first) + row);
-        }
-    }
-
     /// Everything that is known once the features are.
     void settle(const CampaignInputs& inputs, const StageHistory& history)
     {
         const std::uint64_t items = inputs.items();
-        const OwnedBatch levels = history.read(features_stage, id(luminance), 0, items);
-        const OwnedBatch pictures = history.read(features_stage, id(picture), 0, items);
+        const OwnedBatch levels = features_->luminance(history, items);
+        const OwnedBatch pictures = features_->pictures(history, items);
         settle_images(settings_,
                       {*inputs.stimuli, levels.values<double>(), pictures.values<std::uint64_t>()},
                       inputs.seed, images_);
-        rows_ = std::make_unique<FeatureRows>(history, features_stage, id(feature), feature_count_);
-        data_.reset(new FitData{settings_, images_, sets_, *rows_, history, inputs.seed});
+        const std::vector<FeatureSet>& sets = features_->sets();
+        rows_ = std::make_unique<FeatureRows>(features_->rows(history));
+        data_.reset(new FitData{settings_, images_, sets, *rows_, history, inputs.seed});
         settle_references();
-        moments_ = std::make_unique<MomentStage>(MomentInputs{
-            *rows_, sets_, images_.split, images_.responses, images_.fitted, x0_, y0_});
+        moments_ = std::make_unique<MomentStage>(
+            MomentInputs{*rows_, sets, images_.split, images_.responses, images_.fitted, x0_, y0_});
         form_ = settings_.factorised ? factorised_form(*data_)
                                      : ridge_form(*data_, *moments_, moments_stage);
         fits_ = std::make_unique<FitStage>(*data_, *form_);
@@ -312,9 +188,9 @@ private:
     {
         const std::size_t count = std::min<std::size_t>(256, images_.fitted.size());
         const std::vector<float> rows = rows_->read(std::span(images_.fitted).first(count));
-        x0_.assign(feature_count_, 0.0);
+        x0_.assign(features_->features(), 0.0);
         for (std::size_t at = 0; at < rows.size(); ++at)
-            x0_[at % feature_count_] += static_cast<double>(rows[at]);
+            x0_[at % features_->features()] += static_cast<double>(rows[at]);
         for (double& value : x0_) value /= static_cast<double>(count);
         y0_.assign(2 * images_.neurons.size(), 0.0);
         for (std::size_t at = 0; at < images_.responses.size(); ++at)
@@ -334,8 +210,6 @@ private:
         for (const auto& group : images_.split.groups)
             parts.add_bytes(std::as_bytes(std::span(group))).add("group");
         parts.add_bytes(std::as_bytes(std::span(images_.split.test)));
-        Digest features;
-        for (const Twin& twin : twins_) features.add(twin.spec.name).add(twin.spec.digest);
         stage.settings = {
             {"recording", images_.recording.digest},
             {"layout", settings_.layout},
@@ -343,7 +217,7 @@ private:
             {"images", fmt::format("{} fitted, {} tested; {}", images_.fitted.size(),
                                    images_.split.test.size(), parts.hex())},
             {"features",
-             fmt::format("{}; {}", settings_.together ? "together" : "each", features.hex())}};
+             fmt::format("{}; {}", settings_.together ? "together" : "each", features_->digest())}};
         return stage;
     }
 
@@ -462,12 +336,7 @@ private:
     bool is_smoke_run_ = false;
     std::string stage_;
 
-    std::vector<Twin> twins_;  // the campaign's, then untrained ones
-    std::vector<TwinCovariates> covariates_;
-    std::vector<std::pair<std::string, std::string>> untrained_;  // name, name of the trained twin
-    std::vector<FeatureSet> sets_;
-    std::size_t feature_count_ = 0;
-
+    std::unique_ptr<FeatureStage> features_;
     FitImages images_;
     std::vector<double> x0_;
     std::vector<double> y0_;

@@ -1,10 +1,10 @@
-#include "experiments/fit_stage.hpp"
+#include "experiments/fit_readout/fit_stage.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
-#include "experiments/recorded_units.hpp"
+#include "experiments/fit_readout/recorded_units.hpp"
 #include "experiments/statistics.hpp"
 
 namespace twinscreen {

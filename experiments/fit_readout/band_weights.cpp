@@ -1,4 +1,4 @@
-#include "experiments/band_weights.hpp"
+#include "experiments/fit_readout/band_weights.hpp"
 
 #include <cmath>
 #include <numeric>

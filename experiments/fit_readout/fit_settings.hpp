@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
-#include "experiments/image_split.hpp"
+#include "experiments/fit_readout/image_split.hpp"
 
 namespace twinscreen {
 

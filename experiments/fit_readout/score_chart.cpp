@@ -1,4 +1,4 @@
-#include "experiments/score_chart.hpp"
+#include "experiments/fit_readout/score_chart.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -8,10 +8,10 @@
 #include "engine/fit/linear_fit.hpp"
 #include "engine/run/experiment.hpp"
 #include "engine/twin/fitted_bundle.hpp"
-#include "experiments/feature_sets.hpp"
-#include "experiments/fit_images.hpp"
-#include "experiments/fit_moments.hpp"
-#include "experiments/fit_settings.hpp"
+#include "experiments/fit_readout/feature_sets.hpp"
+#include "experiments/fit_readout/fit_images.hpp"
+#include "experiments/fit_readout/fit_moments.hpp"
+#include "experiments/fit_readout/fit_settings.hpp"
 
 namespace twinscreen {
 

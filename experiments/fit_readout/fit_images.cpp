@@ -1,10 +1,10 @@
-#include "experiments/fit_images.hpp"
+#include "experiments/fit_readout/fit_images.hpp"
 
 #include <algorithm>
 #include <cmath>
 
+#include "experiments/fit_readout/recorded_units.hpp"
 #include "experiments/item_name.hpp"
-#include "experiments/recorded_units.hpp"
 
 namespace twinscreen {
 namespace {

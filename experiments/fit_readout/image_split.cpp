@@ -1,4 +1,4 @@
-#include "experiments/image_split.hpp"
+#include "experiments/fit_readout/image_split.hpp"
 
 #include <algorithm>
 #include <cmath>

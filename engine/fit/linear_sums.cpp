@@ -80,6 +80,21 @@ void LinearSums::merge(const LinearSums& others)
     add_to(xy, others.xy);
 }
 
+void LinearSums::complete_xx()
+{
+    const c10::InferenceMode no_gradients;
+    constexpr std::int64_t block = 512;
+    const at::Tensor all = matrix(xx, features, features);
+    for (std::int64_t first = 0; first < all.size(0); first += block) {
+        const std::int64_t rows = std::min(block, all.size(0) - first);
+        const std::int64_t rest = all.size(0) - first - rows;
+        at::Tensor corner = all.narrow(0, first, rows).narrow(1, first, rows);
+        corner.copy_(corner.triu() + corner.triu(1).t());
+        at::Tensor below = all.narrow(0, first + rows, rest).narrow(1, first, rows);
+        below.copy_(all.narrow(0, first, rows).narrow(1, first + rows, rest).t());
+    }
+}
+
 std::vector<double> LinearSums::packed_xx() const
 {
     std::vector<double> packed;

@@ -33,6 +33,9 @@ struct LinearSums {
     /// Adds the sums of other images about the same references. Call in a fixed order.
     void merge(const LinearSums& others);
 
+    /// Copies the places above the diagonal to those below: xx is whole until more is added.
+    void complete_xx();
+
     /// xx on and above the diagonal, row by row [features * (features + 1) / 2], for storage.
     std::vector<double> packed_xx() const;
     void unpack_xx(std::span<const double> packed);

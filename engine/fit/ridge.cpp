@@ -13,7 +13,7 @@
 namespace twinscreen {
 namespace {
 
-/// LinearSums as tensors, with both halves of the products.
+/// LinearSums as tensors on the same memory.
 struct Sums {
     double images = 0.0;
     at::Tensor x;   // [features]
@@ -27,26 +27,34 @@ Sums sums_of(const LinearSums& sums)
 {
     const std::int64_t features = extent(sums.features);
     const std::int64_t responses = extent(sums.responses);
-    const at::Tensor upper = tensor_on(sums.xx, {features, features}).triu();
     return {sums.images,
             tensor_on(sums.x, {features}),
             tensor_on(sums.y, {responses}),
             tensor_on(sums.yy, {responses}),
-            upper + upper.triu(1).t(),
+            tensor_on(sums.xx, {features, features}),
             tensor_on(sums.xy, {features, responses})};
 }
 
-Sums plus(const Sums& a, const Sums& b, double sign)
+/// Without the images of a group.
+Sums minus(const Sums& a, const Sums& b)
 {
-    return {a.images + sign * b.images, a.x + sign * b.x,   a.y + sign * b.y,
-            a.yy + sign * b.yy,         a.xx + sign * b.xx, a.xy + sign * b.xy};
+    return {a.images - b.images, a.x - b.x, a.y - b.y, a.yy - b.yy, a.xx - b.xx, a.xy - b.xy};
 }
 
 Sums total_of(const std::vector<Sums>& groups)
 {
     Sums total = groups.front();
-    for (std::size_t group = 1; group < groups.size(); ++group)
-        total = plus(total, groups[group], 1.0);
+    for (at::Tensor* part : {&total.x, &total.y, &total.yy, &total.xx, &total.xy})
+        *part = part->clone();
+    for (std::size_t group = 1; group < groups.size(); ++group) {
+        const Sums& more = groups[group];
+        total.images += more.images;
+        total.x.add_(more.x);
+        total.y.add_(more.y);
+        total.yy.add_(more.yy);
+        total.xx.add_(more.xx);
+        total.xy.add_(more.xy);
+    }
     return total;
 }
 
@@ -201,7 +209,7 @@ private:
     /// Errors on one group of fits to all others: [candidates, lambdas], each [units].
     void add_errors(const Sums& group, std::vector<at::Tensor>& errors, at::Tensor& of_mean) const
     {
-        const Sums train = plus(total_, group, -1.0);
+        const Sums train = minus(total_, group);
         const at::Tensor scale = scale_of(train, x0_, settings_.standardise);
         const at::Tensor columns = at::arange(units_, at::kLong);
         const std::size_t lambdas = settings_.lambdas.size();
@@ -261,7 +269,7 @@ Sums mapped(const Sums& sums, const at::Tensor& map)
 
 }  // namespace
 
-RidgeFit fit_ridge(std::span<const LinearSums> groups, const std::vector<std::size_t>& held_out,
+RidgeFit fit_ridge(std::vector<LinearSums> groups, const std::vector<std::size_t>& held_out,
                    std::size_t units, const RidgeSettings& settings)
 {
     const c10::InferenceMode no_gradients;
@@ -269,7 +277,10 @@ RidgeFit fit_ridge(std::span<const LinearSums> groups, const std::vector<std::si
     const at::Tensor x0 = tensor_on(any.x0, {extent(any.features)});
     const at::Tensor y0 = tensor_on(any.y0, {extent(any.responses)});
     std::vector<Sums> sums;
-    for (const LinearSums& group : groups) sums.push_back(sums_of(group));
+    for (LinearSums& group : groups) {
+        group.complete_xx();
+        sums.push_back(sums_of(group));
+    }
     RidgeFit fit;
     RidgeFitter::Solution solution;
     if (settings.components == 0) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "engine/fit/linear_fit.hpp"
@@ -39,13 +38,13 @@ struct RidgeFit {
 /// Means and scales are those of the images fitted on. A feature that varies by less than a
 /// millionth of its size counts as constant and has weight 0.
 ///
-/// groups    of images, about the same references
+/// groups    of images, about the same references; at least two
 /// held_out  numbers of the groups that are held out in turn
 /// units     the first so many responses choose penalties; response units + u, if there is one, is
 ///           fitted with the penalty of unit u (a control)
 ///
 /// Independent; on the compute threads.
-RidgeFit fit_ridge(std::span<const LinearSums> groups, const std::vector<std::size_t>& held_out,
+RidgeFit fit_ridge(std::vector<LinearSums> groups, const std::vector<std::size_t>& held_out,
                    std::size_t units, const RidgeSettings& settings);
 
 }  // namespace twinscreen

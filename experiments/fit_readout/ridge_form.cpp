@@ -61,7 +61,7 @@ public:
                                            task.first_unit, task.units));
         }
         const RidgeFit ridge =
-            fit_ridge(groups, split.held_out, task.units, settings_of(task.set, tools));
+            fit_ridge(std::move(groups), split.held_out, task.units, settings_of(task.set, tools));
         FittedUnits fitted;
         fitted.predicted = predict_test_images(data_, task.set, ridge.map, tools);
         fitted.intercept.assign(
@@ -100,10 +100,10 @@ public:
 
     double memory_bytes() const override
     {
-        // Sums of every group as read and as tensors, and a few matrices on the way.
+        // The sums of every group, and matrices of the same size on the way.
         const auto widest = static_cast<double>(data_.widest_set());
         const auto groups = static_cast<double>(data_.images.split.groups.size());
-        return sizeof(double) * widest * widest * (2.0 * groups + 6.0);
+        return sizeof(double) * widest * widest * (groups + 8.0);
     }
 
     float cost(std::size_t set) const override

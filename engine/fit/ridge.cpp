@@ -98,16 +98,17 @@ public:
         : mean_x_(train.x / train.images),
           mean_y_(train.y / train.images),
           scale_(scale),
-          about_mean_(centred(train, mean_x_, mean_y_, scale))
+          about_mean_(centred(train, mean_x_, mean_y_, scale)),
+          penalised_(at::empty_like(about_mean_.xx))
     {
     }
 
     /// Weights of the scaled features [features, columns] for some columns of the responses.
-    at::Tensor solve(double lambda, const at::Tensor& columns) const
+    at::Tensor solve(double lambda, const at::Tensor& columns)
     {
-        at::Tensor penalised = about_mean_.xx.clone();
-        penalised.diagonal().add_(lambda);
-        const auto [factor, failure] = at::linalg_cholesky_ex(penalised);
+        penalised_.copy_(about_mean_.xx);
+        penalised_.diagonal().add_(lambda);
+        const auto [factor, failure] = at::linalg_cholesky_ex(penalised_);
         TWINSCREEN_REQUIRE(failure.item<int>() == 0, data,
                            "the penalty {:g} is too small for these features: they are linearly "
                            "dependent to the last digit. Choose larger lambdas",
@@ -123,13 +124,33 @@ private:
     at::Tensor mean_y_;
     at::Tensor scale_;
     Centred about_mean_;
+    at::Tensor penalised_;  // reused: fresh memory of this size is slow
 };
+
+/// w^T A w of every column w, from the places on and above the diagonal of A: half of the products.
+at::Tensor quadratic_forms(const at::Tensor& a, const at::Tensor& weights)
+{
+    constexpr std::int64_t block = 256;
+    at::Tensor sums = at::zeros({weights.size(1)}, at::kDouble);
+    for (std::int64_t first = 0; first < a.size(0); first += block) {
+        const std::int64_t rows = std::min(block, a.size(0) - first);
+        const std::int64_t rest = a.size(0) - first - rows;
+        const at::Tensor mine = weights.narrow(0, first, rows);
+        const at::Tensor row = a.narrow(0, first, rows);
+        at::Tensor product = row.narrow(1, first, rows).mm(mine);
+        if (rest > 0)
+            product.addmm_(row.narrow(1, first + rows, rest), weights.narrow(0, first + rows, rest),
+                           1.0, 2.0);
+        sums.add_((mine * product).sum(0));
+    }
+    return sums;
+}
 
 /// Squared errors of the units over the images of a group.
 at::Tensor squared_error(const Centred& group, const at::Tensor& weights, std::int64_t units)
 {
     return group.yy.narrow(0, 0, units) - 2.0 * (weights * group.xy.narrow(1, 0, units)).sum(0) +
-           (weights * group.xx.mm(weights)).sum(0);
+           quadratic_forms(group.xx, weights);
 }
 
 class RidgeFitter {
@@ -186,7 +207,7 @@ public:
             std::map<std::uint32_t, std::vector<std::int64_t>> columns =
                 columns_of(chosen, static_cast<std::uint32_t>(candidate));
             if (columns.empty() && candidate > 0) continue;
-            const Problem problem(total_, scale * candidates_[candidate]);
+            Problem problem(total_, scale * candidates_[candidate]);
             solution.mean_x = problem.mean_x();
             solution.mean_y = problem.mean_y();
             for (const auto& [lambda, list] : columns) {
@@ -214,7 +235,7 @@ private:
         const at::Tensor columns = at::arange(units_, at::kLong);
         const std::size_t lambdas = settings_.lambdas.size();
         for (std::size_t candidate = 0; candidate < candidates_.size(); ++candidate) {
-            const Problem problem(train, scale * candidates_[candidate]);
+            Problem problem(train, scale * candidates_[candidate]);
             const Centred held =
                 centred(group, problem.mean_x(), problem.mean_y(), problem.scale());
             if (candidate == 0) of_mean.add_(held.yy.narrow(0, 0, units_));

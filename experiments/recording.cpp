@@ -71,8 +71,9 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
     recording.neurons = header.shape[order.unit];
     recording.items = header.shape[order.item];
     recording.repeats = rank == 3 ? header.shape[2] : 1;
-    TWINSCREEN_REQUIRE(recording.items == items && recording.neurons > 0 && recording.repeats > 0,
-                       data,
+    TWINSCREEN_REQUIRE(recording.neurons > 0 && recording.repeats > 0, data,
+                       "{}: shape {} holds no responses", name, header.shape_text());
+    TWINSCREEN_REQUIRE(recording.items == items, data,
                        "{}: shape {} holds responses to {} items, the campaign has {} stimuli",
                        name, header.shape_text(), recording.items, items);
 

@@ -269,6 +269,16 @@ std::string csv_cell(std::string text)
     return '"' + text + '"';
 }
 
+namespace {
+
+/// Unknown is "nan", whatever its sign bit.
+std::string number_text(double value)
+{
+    return std::isnan(value) ? "nan" : fmt::format("{}", value);
+}
+
+}  // namespace
+
 std::string csv_text(const Table& table)
 {
     std::string text;
@@ -282,7 +292,7 @@ std::string csv_text(const Table& table)
             const TableColumn& cells = table.columns[column];
             if (column > 0) text += ',';
             text += cells.is_text() ? csv_cell(table.text(cells.name, row))
-                                    : fmt::format("{}", table.number(cells.name, row));
+                                    : number_text(table.number(cells.name, row));
         }
         text += "\n";
     }

@@ -13,6 +13,16 @@
 namespace twinscreen {
 namespace {
 
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+void require_solved(bool is_solved, double lambda)
+{
+    TWINSCREEN_REQUIRE(is_solved, data,
+                       "the penalty {:g} is too small for these features: they are linearly "
+                       "dependent to the last digit. Choose larger lambdas",
+                       lambda);
+}
+
 /// LinearSums as tensors on the same memory.
 struct Sums {
     double images = 0.0;
@@ -103,16 +113,14 @@ public:
     {
     }
 
-    /// Weights of the scaled features [features, columns] for some columns of the responses.
+    /// Weights of the scaled features [features, columns] for some columns of the responses;
+    /// undefined where the penalty is too small for features that depend on each other.
     at::Tensor solve(double lambda, const at::Tensor& columns)
     {
         penalised_.copy_(about_mean_.xx);
         penalised_.diagonal().add_(lambda);
         const auto [factor, failure] = at::linalg_cholesky_ex(penalised_);
-        TWINSCREEN_REQUIRE(failure.item<int>() == 0, data,
-                           "the penalty {:g} is too small for these features: they are linearly "
-                           "dependent to the last digit. Choose larger lambdas",
-                           lambda);
+        if (failure.item<int>() != 0) return {};
         return at::cholesky_solve(about_mean_.xy.index_select(1, columns), factor);
     }
     const at::Tensor& mean_x() const { return mean_x_; }
@@ -177,7 +185,7 @@ public:
         for (const std::size_t group : held_out) add_errors(groups_[group], errors, of_mean);
         fit.lambda.assign(static_cast<std::size_t>(units_), 0);
         fit.candidate = fit.lambda;
-        std::vector<double> least(fit.lambda.size(), std::numeric_limits<double>::infinity());
+        std::vector<double> least(fit.lambda.size(), infinite);
         for (std::size_t place = 0; place < errors.size(); ++place) {
             const std::vector<double> found = values_of(errors[place]);
             for (std::size_t unit = 0; unit < found.size(); ++unit) {
@@ -187,6 +195,7 @@ public:
                 fit.lambda[unit] = static_cast<std::uint32_t>(place % lambdas);
             }
         }
+        require_solved(std::ranges::count(least, infinite) == 0, settings_.lambdas.back());
         fit.validation_r2 = least;
         const std::vector<double> worst = values_of(of_mean);
         for (std::size_t unit = 0; unit < worst.size(); ++unit)
@@ -213,9 +222,9 @@ public:
             for (const auto& [lambda, list] : columns) {
                 check_stop();
                 const at::Tensor index = at::tensor(list, at::kLong);
-                solution.weights.index_copy_(
-                    1, index,
-                    problem.solve(settings_.lambdas[lambda], index) * problem.scale().unsqueeze(1));
+                const at::Tensor weights = problem.solve(settings_.lambdas[lambda], index);
+                require_solved(weights.defined(), settings_.lambdas[lambda]);
+                solution.weights.index_copy_(1, index, weights * problem.scale().unsqueeze(1));
             }
         }
         return solution;
@@ -241,8 +250,10 @@ private:
             if (candidate == 0) of_mean.add_(held.yy.narrow(0, 0, units_));
             for (std::size_t lambda = 0; lambda < lambdas; ++lambda) {
                 check_stop();
-                const at::Tensor error =
-                    squared_error(held, problem.solve(settings_.lambdas[lambda], columns), units_);
+                const at::Tensor weights = problem.solve(settings_.lambdas[lambda], columns);
+                const at::Tensor error = weights.defined()
+                                             ? squared_error(held, weights, units_)
+                                             : at::full({units_}, infinite, at::kDouble);
                 at::Tensor& sum = errors[candidate * lambdas + lambda];
                 sum = sum.defined() ? sum + error : error;
             }

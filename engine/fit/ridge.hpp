@@ -38,6 +38,9 @@ struct RidgeFit {
 /// Means and scales are those of the images fitted on. A feature that varies by less than a
 /// millionth of its size counts as constant and has weight 0.
 ///
+/// Penalties that are too small for features that depend on each other are passed over; Error(data)
+/// if all are.
+///
 /// groups    of images, about the same references; at least two
 /// held_out  numbers of the groups that are held out in turn
 /// units     the first so many responses choose penalties; response units + u, if there is one, is

@@ -20,17 +20,33 @@ OwnedBatch StageHistory::read(std::string_view stage, ColumnId column, std::uint
 {
     const auto found = stages_.find(stage);
     TWINSCREEN_REQUIRE(found != stages_.end(), internal, "stage '{}' is not finished", stage);
-    return found->second->read(column, first_row, rows);
+    return found->second.sink->read(column, first_row, rows);
 }
 
-void StageHistory::add(std::string stage, std::unique_ptr<ResultSink> sink)
+void StageHistory::add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete)
 {
-    stages_.emplace(std::move(stage), std::move(sink));
+    stages_.emplace(plan.stage, Stage{plan, std::move(sink), !was_complete});
+}
+
+void StageHistory::verify(std::uint64_t part, std::uint64_t parts, const std::atomic<bool>& stop)
+{
+    for (auto& [name, stage] : stages_) {
+        if (stage.is_verified) continue;
+        for (std::uint64_t shard = part; shard < stage.plan.shards() && !stop.load();
+             shard += parts)
+            if (!stage.sink->verify(stage.plan.shard(ShardId{shard})))
+                throw Error(Error::Kind::store,
+                            fmt::format("{}.h5: shard {} does not match its checksum, and later "
+                                        "stages are computed from it",
+                                        name, shard),
+                            "twinscreen verify DIR --reopen makes the next run compute it again");
+        stage.is_verified = true;
+    }
 }
 
 void StageHistory::close()
 {
-    for (auto& [name, sink] : stages_) sink->close();
+    for (auto& [name, stage] : stages_) stage.sink->close();
     stages_.clear();
 }
 

@@ -57,12 +57,22 @@ public:
     bool has(std::string_view stage) const;
     OwnedBatch read(std::string_view stage, ColumnId column, std::uint64_t first_row,
                     std::uint64_t rows) const;
-    void add(std::string stage, std::unique_ptr<ResultSink> sink);
+    /// was_complete  the stage was found complete: somebody may have damaged it since
+    void add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete);
+    /// Independent. Reads part `part` of `parts` of the stages that were found complete and
+    /// compares checksums, once. Throws Error(store) that names the first stage with a damaged
+    /// shard.
+    void verify(std::uint64_t part, std::uint64_t parts, const std::atomic<bool>& stop);
     /// Collective: closes the stages' files.
     void close();
 
 private:
-    std::map<std::string, std::unique_ptr<ResultSink>, std::less<>> stages_;
+    struct Stage {
+        Plan plan;
+        std::unique_ptr<ResultSink> sink;
+        bool is_verified = true;
+    };
+    std::map<std::string, Stage, std::less<>> stages_;
 };
 
 /// Columns of the running stage, readable by `combine` and `report` on rank 0.
@@ -114,6 +124,9 @@ public:
     /// Collective, same answer on every rank; nullopt: the campaign is complete. Throws
     /// Error(config or data) for settings that do not fit the twins or stimuli.
     virtual std::optional<StagePlan> next_stage(const CampaignInputs&, const StageHistory&) = 0;
+    /// Called before the first stage runs. Throws Error(device) for work that this machine has no
+    /// room for, before any of it is done. Independent.
+    virtual void require_room(const CampaignInputs&) const {}
     /// Plain lines for `plan` about the stages behind the first one; called after `next_stage`.
     virtual std::vector<std::string> outlook(const CampaignInputs&) const { return {}; }
     /// The stimuli that a shard needs. Independent, pure.

@@ -247,7 +247,12 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
         run.telemetry->started(stage.plan.stage, run.communicator.size(), stage.plan.shards(),
                                stage.plan.shards() - sink->state().open.size());
     }
-    if (!sink->state().complete) {
+    const bool was_complete = sink->state().complete;
+    if (!was_complete) {
+        agree(run.communicator, [&] {
+            history.verify(static_cast<std::uint64_t>(run.communicator.rank()),
+                           static_cast<std::uint64_t>(run.communicator.size()), run.stop);
+        });
         if (!work_on(run, stage, tools)) {
             sink->close();
             return false;
@@ -265,7 +270,7 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
             lines.push_back(std::move(line));
     });
     TWINSCREEN_FAILPOINT("stage: reported");
-    history.add(stage.plan.stage, std::move(tools.sink));
+    history.add(stage.plan, std::move(tools.sink), was_complete);
     TWINSCREEN_FAILPOINT("stage: changes");
     return true;
 }
@@ -339,6 +344,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
 
     StageHistory history;
     const CampaignInputs inputs = campaign.inputs();
+    agree(communicator, [&] { campaign.experiment->require_room(inputs); });
     while (true) {
         std::optional<StagePlan> stage;
         agree(communicator, [&] { stage = campaign.experiment->next_stage(inputs, history); });

@@ -422,7 +422,7 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision,
         add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();
-        twin.spec.source = {folder, twin.spec.digest, degrees_per_pixel};
+        twin.spec.source = {folder, twin.spec.digest, degrees_per_pixel, untrained};
         if (!files.samples.empty()) loaded.samples = folder / files.samples;
         return loaded;
     } catch (Error& error) {

@@ -178,12 +178,39 @@ void write_text_file(const fs::path& file, const std::string& text)
                        std::strerror(errno));
 }
 
+void write_all(const Twin& twin, const FittedReadout& fitted, const fs::path& folder,
+               const fs::path& work)
+{
+    const fs::path& source = twin.spec.source.folder;
+    TWINSCREEN_REQUIRE(
+        open_bundle(source, Precision::f32, twin.spec.source.degrees_per_pixel).twin.spec.digest ==
+            twin.spec.source.digest,
+        data, "{}: the bundle has changed since the campaign was loaded", source.string());
+    Base base(source);
+    fs::remove_all(work);
+    fs::create_directories(work);
+    write_text_file(work / "twin.toml", description_of(twin, base, fitted));
+    write_text_file(work / "units.csv", csv_text(fitted.units));
+    write_weights(twin, base, fitted, work / "weights.safetensors");
+    if (twin.spec.family == "graph") {
+        write_text_file(work / "graph.json", base.graph_text);
+        fs::copy_file(source / base.root.require<std::string>("samples"),
+                      work / "samples.safetensors");
+    }
+    static_cast<void>(load_bundle(work));  // nobody should find out later
+    fs::remove_all(folder);
+    fs::rename(work, folder);
+}
+
 }  // namespace
 
 std::string reason_against_bundle(const Twin& base)
 {
     if (base.spec.source.folder.empty())
         return fmt::format("twin '{}' is not of a bundle", base.spec.name);
+    if (base.spec.source.untrained)
+        return fmt::format("the network of twin '{}' is untrained, its weights are drawn anew",
+                           base.spec.name);
     if (base.spec.family != "graph" && base.spec.family != "v4_compact")
         return fmt::format("bundles of the family \"{}\" hold no linear readouts",
                            base.spec.family);
@@ -199,26 +226,21 @@ std::string reason_against_bundle(const Twin& base)
 
 void write_fitted_bundle(const Twin& twin, const FittedReadout& fitted, const fs::path& folder)
 {
-    const fs::path& source = twin.spec.source.folder;
-    TWINSCREEN_REQUIRE(
-        open_bundle(source, Precision::f32, twin.spec.source.degrees_per_pixel).twin.spec.digest ==
-            twin.spec.source.digest,
-        data, "{}: the bundle has changed since the campaign was loaded", source.string());
-    Base base(source);
     const fs::path work = folder.string() + ".partial";
-    fs::remove_all(work);
-    fs::create_directories(work);
-    write_text_file(work / "twin.toml", description_of(twin, base, fitted));
-    write_text_file(work / "units.csv", csv_text(fitted.units));
-    write_weights(twin, base, fitted, work / "weights.safetensors");
-    if (twin.spec.family == "graph") {
-        write_text_file(work / "graph.json", base.graph_text);
-        fs::copy_file(source / base.root.require<std::string>("samples"),
-                      work / "samples.safetensors");
+    const auto clean = [&] {
+        std::error_code ignored;
+        fs::remove_all(work, ignored);
+    };
+    try {
+        write_all(twin, fitted, folder, work);
+    } catch (const fs::filesystem_error& failure) {
+        clean();
+        throw Error(Error::Kind::store, fmt::format("{}: cannot be written ({})", folder.string(),
+                                                    failure.code().message()));
+    } catch (...) {
+        clean();
+        throw;
     }
-    static_cast<void>(load_bundle(work));  // nobody should find out later
-    fs::remove_all(folder);
-    fs::rename(work, folder);
 }
 
 }  // namespace twinscreen

@@ -18,6 +18,7 @@ struct BundleSource {
     std::filesystem::path folder;             ///< empty for an analytic twin
     std::string digest;                       ///< of the twin as the bundle has it
     std::optional<double> degrees_per_pixel;  ///< as the campaign gives it
+    std::optional<std::uint64_t> untrained;   ///< draw of the weights, where they are drawn
 };
 
 struct TwinSpec {

@@ -7,8 +7,8 @@ namespace twinscreen {
 
 std::optional<Twin> untrained_twin(const Twin& twin, std::uint64_t draw)
 {
-    if (twin.spec.family != "graph" || !twin.selection) return std::nullopt;
     const BundleSource& source = twin.spec.source;
+    if (twin.spec.family != "graph" || !twin.selection || source.untrained) return std::nullopt;
     Twin drawn = open_bundle(source.folder, Precision::f32, source.degrees_per_pixel, draw).twin;
     drawn.spec.name = twin.spec.name + ", untrained";
     return twin_of_taps(std::move(drawn), *twin.selection, Precision::f32);

@@ -23,7 +23,10 @@ std::vector<FeatureSet> one_per_area(const Table& units)
         }
         sets[entry->second].columns.push_back(static_cast<std::uint32_t>(unit));
     }
-    for (FeatureSet& set : sets) set.band.assign(set.columns.size(), 0);
+    for (FeatureSet& set : sets) {
+        set.band.assign(set.columns.size(), 0);
+        set.bands = {set.twin + " " + set.area};
+    }
     return sets;
 }
 
@@ -34,12 +37,14 @@ FeatureSet joined(const std::vector<FeatureSet>& parts)
     all.area = "all";
     all.columns.clear();
     all.band.clear();
-    all.bands = parts.size();
+    all.bands.clear();
+    all.subject.clear();
     for (std::size_t part = 0; part < parts.size(); ++part) {
         if (part > 0 && parts[part].twin != parts[part - 1].twin)
             all.twin += " + " + parts[part].twin;
         all.columns.insert(all.columns.end(), parts[part].columns.begin(),
                            parts[part].columns.end());
+        all.bands.push_back(parts[part].twin + " " + parts[part].area);
         all.band.insert(all.band.end(), parts[part].columns.size(),
                         static_cast<std::uint32_t>(part));
     }

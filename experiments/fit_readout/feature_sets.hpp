@@ -26,8 +26,8 @@ struct FeatureSet {
     std::string area;  ///< the tap; "all" where several areas are taken together
     std::vector<std::uint32_t> columns;
     std::vector<std::uint32_t> band;  ///< of each column: number of its area within the set
-    std::size_t bands = 1;
-    std::optional<MapShape> map;  ///< where the features are all values of one
+    std::vector<std::string> bands;   ///< their names, "TWIN AREA"
+    std::optional<MapShape> map;      ///< where the features are all values of one
     bool is_untrained = false;
     std::optional<std::size_t> untrained;  ///< number of the set with the same taps, untrained
 };

@@ -68,7 +68,7 @@ std::optional<MapShape> FeatureStage::map_of(const FeatureSet& set) const
 void FeatureStage::check_maps(ConfigSection& section) const
 {
     for (const FeatureSet& set : sets_)
-        if (!set.map)
+        if (!set.map && !set.is_untrained)
             section.complain("readout",
                              fmt::format("a factorised readout needs whole maps [channels, height, "
                                          "width] of a graph; {} of twin '{}' is none",
@@ -80,12 +80,12 @@ StagePlan FeatureStage::plan(const CampaignInputs& inputs)
 {
     StagePlan stage;
     stage.forward = forward_;
-    stage.columns = {{"feature",
+    stage.columns = {{"value",
                       Domain::item,
                       ElementType::f32,
                       {{"feature", static_cast<std::int64_t>(feature_count_), ""}},
                       "",
-                      "features of every stimulus"},
+                      "values of all features"},
                      {"luminance",
                       Domain::item,
                       ElementType::f64,

@@ -70,13 +70,48 @@ void settle_scores(const FitSettings& settings, std::span<const double> luminanc
 
 }  // namespace
 
-FitImages read_fit_images(const FitSettings& settings, std::uint64_t stimuli)
+FitImages read_fit_images(const FitSettings& settings, std::uint64_t stimuli,
+                          ConfigSection& section)
 {
     FitImages images;
-    images.recording = read_recording(settings.responses, settings.layout, stimuli, Missing::keep);
-    images.recorded_units = recorded_units(settings.unit_table, images.recording.neurons,
-                                           settings.subject, settings.area);
+    const auto complained_of = [&](const char* key, const auto& read) {
+        try {
+            read();
+        } catch (const Error& error) {
+            section.complain(key, error.what());
+        }
+    };
+    complained_of("responses", [&] {
+        images.recording =
+            read_recording(settings.responses, settings.layout, stimuli, Missing::keep);
+    });
+    if (images.recording.neurons == 0) return images;
+    complained_of("unit_table", [&] {
+        images.recorded_units = recorded_units(settings.unit_table, images.recording.neurons,
+                                               settings.subject, settings.area);
+    });
     return images;
+}
+
+Table image_table(const FitImages& images)
+{
+    std::vector<std::int64_t> items, groups;
+    std::vector<std::string> uses;
+    const auto add = [&](std::uint64_t item, const char* use, std::int64_t group) {
+        items.push_back(static_cast<std::int64_t>(item));
+        uses.emplace_back(use);
+        groups.push_back(group);
+    };
+    const ImageSplit& split = images.split;
+    const bool has_validation = split.held_out.size() == 1;
+    for (std::size_t group = 0; group < split.groups.size(); ++group)
+        for (const std::uint64_t item : split.groups[group])
+            add(item, has_validation && group == split.held_out[0] ? "validation" : "train",
+                static_cast<std::int64_t>(group));
+    for (const std::uint64_t item : split.test) add(item, "test", -1);
+    return {{{"item", "", std::move(items)},
+             {"use", "", std::move(uses)},
+             {"group", "", std::move(groups)}}};
 }
 
 void settle_units(const FitSettings& settings, const ImageSplit& split, FitImages& images)
@@ -108,6 +143,7 @@ void settle_images(const FitSettings& settings, const SeenStimuli& seen, std::ui
     images.unreadable = seen.luminance.size() - usable.size();
     images.split = split_images(settings.split, usable, seed);
     refuse_leaks(settings, seen, images);
+    images.repeats = repeats_over_groups(images.split, seen.pictures);
     settle_units(settings, images.split, images);
     images.fitted = images.split.fitted();
     settle_responses(seed, images);

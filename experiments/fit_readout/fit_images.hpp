@@ -26,6 +26,7 @@ struct FitImages {
     std::vector<std::uint64_t> fitted;  ///< items, ascending
     std::uint64_t unreadable = 0;       ///< items whose picture could not be read
     std::size_t leaks = 0;              ///< test images among the fitted ones
+    std::size_t repeats = 0;            ///< fitted images that are in another fold as well
 
     /// [fitted, 2 * units] means over repeats; behind those of each image, the responses to another
     /// one: what is left when images are shuffled
@@ -37,8 +38,13 @@ struct FitImages {
     std::vector<std::uint32_t> resamples;
 };
 
-/// Reads recording and unit table. Throws Error(data) for files that do not fit.
-FitImages read_fit_images(const FitSettings& settings, std::uint64_t stimuli);
+/// Reads recording and unit table; what does not fit is complained of.
+FitImages read_fit_images(const FitSettings& settings, std::uint64_t stimuli,
+                          ConfigSection& section);
+
+/// What every image is for, as a table: item, use ("train", "validation", "test"), group (number of
+/// the fold; -1 for test images).
+Table image_table(const FitImages& images);
 
 /// Finds the units that can be fitted. Throws Error(data) that names those that cannot, unless they
 /// are to be left out.

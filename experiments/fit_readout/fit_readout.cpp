@@ -1,12 +1,15 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <set>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/memory.hpp"
+#include "engine/config/csv.hpp"
 #include "engine/run/progress.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
+#include "experiments/fit_readout/band_weights.hpp"
 #include "experiments/fit_readout/feature_stage.hpp"
 #include "experiments/fit_readout/fit_images.hpp"
 #include "experiments/fit_readout/fit_stage.hpp"
@@ -29,11 +32,8 @@ public:
     {
         settle_smoke_run(inputs);
         check_ranges(section, inputs);
-        try {
-            images_ = read_fit_images(settings_, inputs.stimuli->count());
-        } catch (const Error& error) {
-            section.complain("responses", error.what());
-        }
+        images_ = read_fit_images(settings_, inputs.stimuli->count(), section);
+        check_names(section, inputs);
         if (section.has_mistakes()) return;
         std::vector<std::uint64_t> all(inputs.items());
         std::iota(all.begin(), all.end(), std::uint64_t{0});
@@ -61,29 +61,25 @@ public:
         return plan_fits(inputs);
     }
 
+    void require_room(const CampaignInputs& inputs) const override
+    {
+        const Outlook ahead(*this, inputs);
+        require_memory(
+            "a readout of these features (sums of products of each two; tap_pool, "
+            "tap_project and fewer taps make them fewer)",
+            std::max(settings_.factorised ? 0.0 : ahead.moments.memory_bytes(),
+                     ahead.form->memory_bytes()));
+    }
+
     std::vector<std::string> outlook(const CampaignInputs& inputs) const override
     {
-        // As if every picture could be read.
-        std::vector<std::uint64_t> all(inputs.items());
-        std::iota(all.begin(), all.end(), std::uint64_t{0});
-        FitImages images = images_;
-        images.split = split_images(settings_.split, all, inputs.seed);
-        images.fitted = images.split.fitted();
-        const std::size_t responses = 2 * images.neurons.size();
-        const StageHistory none;
-        const FeatureRows rows = features_->rows(none);
-        const std::vector<FeatureSet>& sets = features_->sets();
-        const FitData data{settings_, images, sets, rows, none, inputs.seed};
-        const std::vector<double> y0(responses);
-        const MomentStage moments({rows, sets, images.split, {}, images.fitted, {}, y0});
+        const Outlook ahead(*this, inputs);
         std::vector<std::string> lines;
-        if (!settings_.factorised) lines.push_back(moments_line(moments));
-        const auto form =
-            settings_.factorised ? factorised_form(data) : ridge_form(data, moments, moments_stage);
+        if (!settings_.factorised) lines.push_back(moments_line(ahead.moments));
         lines.push_back(fmt::format(
             "stage {}: {} sets of up to {} features, {} units; memory per rank: about {}",
-            fits_stage, sets.size(), count_text(data.widest_set()), images.neurons.size(),
-            bytes_text(form->memory_bytes())));
+            fits_stage, features_->sets().size(), count_text(ahead.data.widest_set()),
+            ahead.images.neurons.size(), bytes_text(ahead.form->memory_bytes())));
         return lines;
     }
 
@@ -111,7 +107,8 @@ public:
                                     const std::filesystem::path& folder) override
     {
         if (stage_ != fits_stage) return {};
-        const FitReport report = fits_->report(results);
+        FitReport report = fits_->report(results);
+        if (settings_.band_draws > 0) add_bands(report);
         std::vector<std::string> lines = remarks();
         for (std::string& line : describe_fit(report)) lines.push_back(std::move(line));
         write_fit_files(report, folder);
@@ -121,6 +118,39 @@ public:
     }
 
 private:
+    /// Later stages as they will be if every picture can be read.
+    struct Outlook {
+        StageHistory none;
+        FitImages images;
+        FeatureRows rows;
+        FitData data;
+        std::vector<double> y0;
+        MomentStage moments;
+        std::unique_ptr<ReadoutForm> form;
+
+        Outlook(const FitReadout& fit, const CampaignInputs& inputs)
+            : images(with_all_images(fit, inputs)),
+              rows(fit.features_->rows(none)),
+              data{fit.settings_, images, fit.features_->sets(), rows, none, inputs.seed},
+              y0(2 * images.neurons.size()),
+              moments({rows, data.sets, images.split, {}, images.fitted, {}, y0}),
+              form(fit.settings_.factorised ? factorised_form(data)
+                                            : ridge_form(data, moments, moments_stage))
+        {
+        }
+        static FitImages with_all_images(const FitReadout& fit, const CampaignInputs& inputs)
+        {
+            std::vector<std::uint64_t> all(inputs.items());
+            std::iota(all.begin(), all.end(), std::uint64_t{0});
+            FitImages images;
+            images.neurons = fit.images_.neurons;
+            images.recording.repeats = fit.images_.recording.repeats;
+            images.split = split_images(fit.settings_.split, all, inputs.seed);
+            images.fitted = images.split.fitted();
+            return images;
+        }
+    };
+
     static std::string moments_line(const MomentStage& moments)
     {
         const Plan plan = moments.plan(moments_stage, 1);
@@ -141,6 +171,26 @@ private:
         if (inputs.schedule.limit == 0 || last <= inputs.items()) return;
         split.train = split.validation = split.test = {};
         is_smoke_run_ = true;
+    }
+
+    /// The untrained counterpart of a twin has a name of its own.
+    static void check_names(ConfigSection& section, const CampaignInputs& inputs)
+    {
+        for (const Twin& twin : inputs.twins)
+            if (twin_named(inputs, twin.spec.name + ", untrained") != nullptr)
+                section.complain("untrained_baseline",
+                                 fmt::format("a twin is called '{0}, untrained', as the untrained "
+                                             "network of '{0}' is",
+                                             twin.spec.name),
+                                 "give it another name, or set untrained_baseline = false");
+    }
+
+    void add_bands(FitReport& report) const
+    {
+        report.bands = features_->sets().front().bands;
+        std::vector<std::uint32_t> each(report.bands.size());
+        std::iota(each.begin(), each.end(), 0U);
+        report.band_weights = band_weights(each, each.size(), settings_.band_draws, data_->seed);
     }
 
     void check_ranges(ConfigSection& section, const CampaignInputs& inputs) const
@@ -213,7 +263,8 @@ private:
         stage.settings = {
             {"recording", images_.recording.digest},
             {"layout", settings_.layout},
-            {"units", fmt::format("{} of {}", images_.neurons.size(), images_.recording.neurons)},
+            {"units", fmt::format("{} of {}; {}", images_.neurons.size(), images_.recording.neurons,
+                                  Digest{}.add(csv_text(images_.units)).hex())},
             {"images", fmt::format("{} fitted, {} tested; {}", images_.fitted.size(),
                                    images_.split.test.size(), parts.hex())},
             {"features",
@@ -224,10 +275,6 @@ private:
     StagePlan plan_moments(const CampaignInputs& inputs)
     {
         stage_ = moments_stage;
-        require_memory(
-            "a readout of these features (sums of products of each two; tap_pool, "
-            "tap_project and fewer taps make them fewer)",
-            moments_->memory_bytes());
         StagePlan stage = plan_without_stimuli("blocks of images");
         stage.plan = moments_->plan(moments_stage, inputs.schedule.threads_per_rank);
         stage.columns = moments_->columns();
@@ -244,8 +291,6 @@ private:
     StagePlan plan_fits(const CampaignInputs& inputs)
     {
         stage_ = fits_stage;
-        require_memory(fmt::format("a readout of {} features", data_->widest_set()),
-                       form_->memory_bytes());
         StagePlan stage = plan_without_stimuli("fits");
         fits_->declare(fits_stage, inputs.schedule.threads_per_rank, stage);
         stage.settings.emplace_back("readout", form_->settings_text());
@@ -274,6 +319,11 @@ private:
         if (images_.leaks > 0)
             lines.push_back(fmt::format(
                 "{} test images are among the fitted images: the scores flatter", images_.leaks));
+        if (images_.repeats > 0)
+            lines.push_back(
+                fmt::format("{} fitted images are in another fold as well: penalties "
+                            "may be too small",
+                            images_.repeats));
         return lines;
     }
 
@@ -285,18 +335,22 @@ private:
         return nullptr;
     }
 
-    static std::string folder_name(const std::string& twin, const std::string& area)
+    /// A name of letters and digits that no other bundle of this run has.
+    static std::string folder_name(const std::string& twin, const std::string& layer,
+                                   std::set<std::string>& taken)
     {
-        std::string name = twin + "_" + area;
+        constexpr std::size_t longest = 100;
+        std::string name = (twin + "_" + layer).substr(0, longest);
         for (char& letter : name)
             if (std::isalnum(static_cast<unsigned char>(letter)) == 0 && letter != '-')
                 letter = '_';
-        return name;
+        std::string free = name;
+        for (int number = 2; !taken.insert(free).second; ++number)
+            free = fmt::format("{}_{}", name, number);
+        return free;
     }
 
-    std::vector<std::string> write_bundles(const StageResults& results, const FitReport& report,
-                                           const CampaignInputs& inputs,
-                                           const std::filesystem::path& folder) const
+    std::vector<std::size_t> wanted_bundles(const FitReport& report) const
     {
         std::vector<std::size_t> wanted;
         if (settings_.bundles == "best") wanted = report.best_sets();
@@ -304,32 +358,55 @@ private:
             wanted.resize(report.sets.size());
             std::iota(wanted.begin(), wanted.end(), std::size_t{0});
         }
+        return wanted;
+    }
+
+    std::vector<std::string> write_bundles(const StageResults& results, const FitReport& report,
+                                           const CampaignInputs& inputs,
+                                           const std::filesystem::path& folder) const
+    {
+        TWINSCREEN_REQUIRE(!std::filesystem::is_symlink(folder / "bundles"), store,
+                           "{}: is a link; bundles are written into the folder itself",
+                           (folder / "bundles").string());
         std::vector<std::string> lines;
-        for (const std::size_t set : wanted) {
+        std::set<std::string> taken;
+        for (const std::size_t set : wanted_bundles(report)) {
             const FitReport::Set& of = report.sets[set];
-            const Twin* twin = twin_named(inputs, of.twin);
-            const std::string reason = twin == nullptr ? "its features come from several twins"
-                                                       : reason_against_bundle(*twin);
-            if (!reason.empty()) {
-                lines.push_back(fmt::format("no bundle of {} {}: {}; the weights are in fits.h5",
-                                            of.twin, of.area, reason));
-                continue;
-            }
-            FittedReadout readout = fits_->readout(results, set);
-            readout.name = folder_name(of.twin, of.area);
-            readout.taps =
-                settings_.together ? twin->selection->taps : std::vector<std::string>{of.area};
-            readout.features = twin->selection->features;
-            readout.response_unit = "as recorded";
-            readout.remark =
-                fmt::format("readout fitted to {} ({} images, median held-out r {:.3f})",
-                            settings_.responses.filename().string(), images_.fitted.size(),
-                            report.median_of("r", set));
-            const auto to = folder / "bundles" / readout.name;
-            write_fitted_bundle(*twin, readout, to);
-            lines.push_back(fmt::format("bundle: {}", to.string()));
+            const auto to = folder / "bundles" / folder_name(of.twin, of.layer, taken);
+            const std::string reason = write_bundle(results, report, inputs, set, to);
+            lines.push_back(reason.empty()
+                                ? fmt::format("bundle: {}", to.string())
+                                : fmt::format("no bundle of {} {}: {}; the weights are in fits.h5",
+                                              of.twin, of.layer, reason));
         }
         return lines;
+    }
+
+    /// Returns why there is no bundle; empty if it was written.
+    std::string write_bundle(const StageResults& results, const FitReport& report,
+                             const CampaignInputs& inputs, std::size_t set,
+                             const std::filesystem::path& to) const
+    {
+        const FitReport::Set& of = report.sets[set];
+        const Twin* twin = twin_named(inputs, of.twin);
+        if (twin == nullptr) return "its features come from several twins";
+        if (std::string reason = reason_against_bundle(*twin); !reason.empty()) return reason;
+        FittedReadout readout = fits_->readout(results, set);
+        readout.name = to.filename().string();
+        readout.taps =
+            settings_.together ? twin->selection->taps : std::vector<std::string>{of.layer};
+        readout.features = twin->selection->features;
+        readout.response_unit = "as recorded";
+        readout.remark = fmt::format("readout fitted to {} ({} images, median held-out r {:.3f})",
+                                     settings_.responses.filename().string(), images_.fitted.size(),
+                                     report.median_of("r", set));
+        try {
+            write_fitted_bundle(*twin, readout, to);
+        } catch (const Error& error) {
+            if (error.kind() != Error::Kind::data) throw;
+            return error.what();
+        }
+        return {};
     }
 
     FitSettings settings_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "engine/base/error.hpp"
 #include "engine/config/csv.hpp"
@@ -12,15 +13,39 @@
 namespace twinscreen {
 namespace {
 
-std::string name_of(const FitReport::Set& set) { return fmt::format("{} {}", set.twin, set.area); }
+/// Values in the order of the tables; those that a recording has.
+constexpr const char* value_order[] = {
+    "r",      "r_low",    "r_high",     "r_untrained", "r_shuffled", "r_luminance",   "r_constant",
+    "cc_max", "cc_norm",  "split_half", "fev",         "feve",       "validation_r2", "lambda",
+    "choice", "intercept"};
+
+std::vector<std::string> names_of(const FitReport& report)
+{
+    std::vector<std::string> names;
+    for (const char* name : value_order)
+        if (report.values.count(name) > 0) names.emplace_back(name);
+    return names;
+}
+
+std::string name_of(const FitReport::Set& set)
+{
+    return set.subject.empty() || set.subject == set.twin
+               ? fmt::format("{} {}", set.twin, set.layer)
+               : fmt::format("{} {} {}", set.twin, set.subject, set.layer);
+}
 
 std::string set_line(const FitReport& report, std::size_t set)
 {
     const double untrained = report.median_of("r_untrained", set);
+    const std::vector<double>& r = report.values.at("r")[set];
+    const auto known = std::ranges::count_if(r, [](double value) { return !std::isnan(value); });
     std::string line = fmt::format(
-        "{} ({} features): median r {:.3f} (baselines: {}shuffled images {:.3f}, mean luminance "
+        "{} ({} features): median r {:.3f}{} (baselines: {}shuffled images {:.3f}, mean luminance "
         "{:.3f}, constant 0)",
         name_of(report.sets[set]), report.sets[set].features, report.median_of("r", set),
+        known == std::ssize(r)
+            ? std::string()
+            : fmt::format(" over {} of {} units (r of the others is undefined)", known, r.size()),
         std::isnan(untrained) ? std::string() : fmt::format("untrained {:.3f}, ", untrained),
         report.median_of("r_shuffled", set), report.median_of("r_luminance", set));
     if (report.has_repeats)
@@ -42,50 +67,76 @@ std::string edge_line(const FitReport& report, std::size_t set)
         low, chosen.size(), report.lambdas.front(), high, report.lambdas.back());
 }
 
-std::ofstream open_table(const std::filesystem::path& file)
+/// Anew: what stood there under that name, a link say, is not written through.
+void write_file(const std::filesystem::path& file, const std::string& text)
 {
-    std::ofstream stream(file);
-    TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
-    return stream;
-}
-
-void close_table(std::ofstream& stream, const std::filesystem::path& file)
-{
+    std::error_code ignored;
+    std::filesystem::remove(file, ignored);
+    std::ofstream stream(file, std::ios::binary);
+    stream << text;
     stream.close();
     TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
 }
 
-void write_scores(const FitReport& report, const std::filesystem::path& file)
+std::string unit_cells(const Table& units, std::size_t unit)
 {
-    std::ofstream stream = open_table(file);
-    stream << "twin,area,id";
-    for (const auto& [name, sets] : report.values) stream << "," << name;
-    stream << "\n";
-    for (std::size_t set = 0; set < report.sets.size(); ++set)
-        for (std::size_t unit = 0; unit < report.units.rows(); ++unit) {
-            stream << csv_cell(report.sets[set].twin) << "," << csv_cell(report.sets[set].area)
-                   << "," << csv_cell(report.units.text("id", unit));
-            for (const auto& [name, sets] : report.values)
-                stream << fmt::format(",{:.6g}", sets[set][unit]);
-            stream << "\n";
-        }
-    close_table(stream, file);
+    return csv_cell(units.text("id", unit)) + "," + csv_cell(units.text("subject", unit)) + "," +
+           csv_cell(units.text("area", unit));
 }
 
-void write_layers(const FitReport& report, const std::filesystem::path& file)
+std::string set_cells(const FitReport::Set& set)
 {
-    std::ofstream stream = open_table(file);
-    stream << "twin,area,features";
-    for (const auto& [name, sets] : report.values) stream << ",median_" << name;
-    stream << "\n";
+    return csv_cell(set.twin) + "," + csv_cell(set.layer);
+}
+
+std::string scores_text(const FitReport& report)
+{
+    const std::vector<std::string> names = names_of(report);
+    std::string text = "twin,layer,neuron,id,subject,area";
+    for (const std::string& name : names) text += "," + name;
+    text += "\n";
+    for (std::size_t set = 0; set < report.sets.size(); ++set)
+        for (std::size_t unit = 0; unit < report.units.rows(); ++unit) {
+            text += fmt::format("{},{},{}", set_cells(report.sets[set]), report.neurons[unit],
+                                unit_cells(report.units, unit));
+            for (const std::string& name : names)
+                text += fmt::format(",{:.6g}", report.values.at(name)[set][unit]);
+            text += "\n";
+        }
+    return text;
+}
+
+std::string layers_text(const FitReport& report)
+{
+    std::vector<std::string> names = names_of(report);
+    std::erase_if(names,
+                  [](const std::string& name) { return name == "choice" || name == "intercept"; });
+    std::string text = "twin,layer,features";
+    for (const std::string& name : names) text += ",median_" + name;
+    text += "\n";
     for (std::size_t set = 0; set < report.sets.size(); ++set) {
-        stream << csv_cell(report.sets[set].twin) << "," << csv_cell(report.sets[set].area) << ","
-               << report.sets[set].features;
-        for (const auto& [name, sets] : report.values)
-            stream << fmt::format(",{:.6g}", report.median_of(name, set));
-        stream << "\n";
+        text += fmt::format("{},{}", set_cells(report.sets[set]), report.sets[set].features);
+        for (const std::string& name : names)
+            text += fmt::format(",{:.6g}", report.median_of(name, set));
+        text += "\n";
     }
-    close_table(stream, file);
+    return text;
+}
+
+/// What each band of a banded fit weighs: its penalty is lambda / weight.
+std::string bands_text(const FitReport& report)
+{
+    std::string text = "neuron,id,subject,area,band,weight,penalty\n";
+    for (std::size_t unit = 0; unit < report.units.rows(); ++unit) {
+        const auto choice = static_cast<std::size_t>(report.values.at("choice")[0][unit]);
+        for (std::size_t band = 0; band < report.bands.size(); ++band) {
+            const double weight = report.band_weights.at(choice)[band];
+            text += fmt::format("{},{},{},{:.6g},{:.6g}\n", report.neurons[unit],
+                                unit_cells(report.units, unit), csv_cell(report.bands[band]),
+                                weight, report.values.at("lambda")[0][unit] / weight);
+        }
+    }
+    return text;
 }
 
 void write_chart(const FitReport& report, const std::filesystem::path& file)
@@ -94,14 +145,12 @@ void write_chart(const FitReport& report, const std::filesystem::path& file)
     chart.title =
         fmt::format("held-out r of {} units, median and quartiles, by layer", report.units.rows());
     for (std::size_t set = 0; set < report.sets.size(); ++set)
-        chart.rows.push_back({report.sets[set].twin, report.sets[set].area,
+        chart.rows.push_back({report.sets[set].twin, report.sets[set].layer,
                               report.values.at("r")[set], report.median_of("r_untrained", set),
                               report.median_of("r_shuffled", set)});
     chart.lines.push_back({"mean luminance", report.median_of("r_luminance", 0)});
     if (report.has_repeats) chart.lines.push_back({"ceiling", report.median_of("cc_max", 0)});
-    std::ofstream stream = open_table(file);
-    stream << svg_of(chart);
-    close_table(stream, file);
+    write_file(file, svg_of(chart));
 }
 
 }  // namespace
@@ -113,13 +162,17 @@ double FitReport::median_of(const std::string& name, std::size_t set) const
 
 std::vector<std::size_t> FitReport::best_sets() const
 {
+    const auto explained = [&](std::size_t set) {
+        const double value = median_of("validation_r2", set);
+        return std::isnan(value) ? -std::numeric_limits<double>::infinity() : value;
+    };
     std::vector<std::size_t> best;
     for (std::size_t set = 0; set < sets.size(); ++set) {
         const auto known = std::ranges::find_if(
             best, [&](std::size_t other) { return sets[other].twin == sets[set].twin; });
         if (known == best.end())
             best.push_back(set);
-        else if (median_of("validation_r2", set) > median_of("validation_r2", *known))
+        else if (explained(set) > explained(*known))
             *known = set;
     }
     return best;
@@ -148,8 +201,9 @@ std::vector<std::string> describe_fit(const FitReport& report)
 
 void write_fit_files(const FitReport& report, const std::filesystem::path& folder)
 {
-    write_scores(report, folder / "scores.csv");
-    write_layers(report, folder / "score_by_layer.csv");
+    write_file(folder / "scores.csv", scores_text(report));
+    write_file(folder / "score_by_layer.csv", layers_text(report));
+    if (!report.bands.empty()) write_file(folder / "bands.csv", bands_text(report));
     write_chart(report, folder / "score_by_layer.svg");
 }
 

@@ -13,7 +13,9 @@ std::vector<double> ladder(double from, double to, std::int64_t steps)
     std::vector<double> values;
     for (std::int64_t step = 0; step < steps; ++step)
         values.push_back(
-            from * std::pow(to / from, static_cast<double>(step) / static_cast<double>(steps - 1)));
+            std::exp(std::lerp(std::log(from), std::log(to),
+                               static_cast<double>(step) / static_cast<double>(steps - 1))));
+    values.back() = to;
     return values;
 }
 

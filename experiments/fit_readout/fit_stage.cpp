@@ -86,22 +86,26 @@ void FitStage::declare(const std::string& name, std::uint32_t threads, StagePlan
     };
     add(Domain::item, {axis("block_unit", block_units_)});
     add(Domain::stage, {axis("set", trained_.size()), axis("unit", units())});
-    stage.tables.axes = {{"sets", "set", set_table()}, {"units", "unit", data_.images.units}};
+    stage.tables.axes = {{"sets", "set", set_table()},
+                         {"units", "unit", data_.images.units},
+                         {"images", "image", image_table(data_.images)}};
     stage.tables.items = stage.plan.items;
     stage.tables.describe_items = [this](ItemRange items) { return describe(items); };
 }
 
 Table FitStage::set_table() const
 {
-    std::vector<std::string> twins, areas;
+    std::vector<std::string> twins, subjects, areas;
     std::vector<std::int64_t> features;
     for (const std::size_t set : trained_) {
         twins.push_back(data_.sets[set].twin);
+        subjects.push_back(data_.sets[set].subject);
         areas.push_back(data_.sets[set].area);
         features.push_back(static_cast<std::int64_t>(data_.sets[set].columns.size()));
     }
     return {{{"twin", "", std::move(twins)},
-             {"area", "", std::move(areas)},
+             {"subject", "", std::move(subjects)},
+             {"layer", "", std::move(areas)},
              {"features", "", std::move(features)}}};
 }
 
@@ -116,7 +120,7 @@ Table FitStage::describe(ItemRange items) const
         first_units.push_back(static_cast<std::int64_t>(task.first_unit));
     }
     return {{{"twin", "", std::move(twins)},
-             {"area", "", std::move(areas)},
+             {"layer", "", std::move(areas)},
              {"first_unit", "", std::move(first_units)}}};
 }
 
@@ -239,11 +243,12 @@ FitReport FitStage::report(const StageResults& results) const
 {
     FitReport report;
     report.units = data_.images.units;
+    report.neurons = data_.images.neurons;
     report.lambdas = data_.settings.lambdas;
     report.has_repeats = data_.images.recording.repeats > 1;
     for (const std::size_t set : trained_)
-        report.sets.push_back(
-            {data_.sets[set].twin, data_.sets[set].area, data_.sets[set].columns.size()});
+        report.sets.push_back({data_.sets[set].twin, data_.sets[set].subject, data_.sets[set].area,
+                               data_.sets[set].columns.size()});
     for (std::size_t score = 0; score < scores_.size(); ++score)
         report.values[scores_[score].name] = summary_of(results, score);
     for (std::size_t value = 0; value < fit_values; ++value)

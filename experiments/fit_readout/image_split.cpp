@@ -105,6 +105,16 @@ std::vector<std::size_t> shuffled_places(std::size_t count, std::uint64_t seed)
     return places;
 }
 
+std::size_t repeats_over_groups(const ImageSplit& split, std::span<const std::uint64_t> digests)
+{
+    std::unordered_map<std::uint64_t, std::size_t> group_of;
+    std::size_t repeats = 0;
+    for (std::size_t group = 0; group < split.groups.size(); ++group)
+        for (const std::uint64_t item : split.groups[group])
+            if (group_of.try_emplace(digests[item], group).first->second != group) ++repeats;
+    return repeats;
+}
+
 std::vector<Leak> leaks_of(const ImageSplit& split, std::span<const std::uint64_t> digests)
 {
     std::unordered_map<std::uint64_t, std::uint64_t> fitted;

@@ -43,6 +43,9 @@ ImageSplit split_images(const SplitSettings& settings, const std::vector<std::ui
 /// with the draws (seed, shuffled_images, place).
 std::vector<std::size_t> shuffled_places(std::size_t count, std::uint64_t seed);
 
+/// Images that are in several groups under several numbers, by their digests.
+std::size_t repeats_over_groups(const ImageSplit& split, std::span<const std::uint64_t> digests);
+
 /// Images that are fitted on and tested with.
 struct Leak {
     std::uint64_t fitted = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/base/error.hpp"
 #include "engine/config/csv.hpp"
 #include "experiments/statistics.hpp"
 
@@ -40,6 +41,34 @@ void complete(Table& table, const std::string& name, const std::string& unit,
                            file.string(), name);
 }
 
+/// Bundles hold single precision: why responses would not survive it; empty if they do.
+std::string lost_in_single_precision(const std::vector<double>& responses)
+{
+    constexpr double largest = 1e30;
+    constexpr double least = 1e-30;
+    const auto [low, high] = std::ranges::minmax(responses);
+    const double size = std::max(std::abs(low), std::abs(high));
+    if (size > largest)
+        return fmt::format("its responses reach {:g}, beyond single precision; scale them", size);
+    if (high - low < least || high - low < 1e-6 * size)
+        return fmt::format(
+            "its responses differ by {:g} around {:g}, less than single precision "
+            "can tell; subtract an offset or scale them",
+            high - low, high);
+    return {};
+}
+
+void check_column_names(const Table& table, const std::filesystem::path& file)
+{
+    for (const TableColumn& column : table.columns)
+        TWINSCREEN_REQUIRE(column.name.find('/') == std::string::npos && column.name != "." &&
+                               column.name != ".." && column.name != "unit",
+                           data,
+                           "{}: a column cannot be called '{}' (columns become datasets of a store "
+                           "with the axis 'unit')",
+                           file.string(), column.name);
+}
+
 double mean_response(const Recording& recording, std::size_t neuron, std::uint64_t item)
 {
     double sum = 0.0;
@@ -61,6 +90,7 @@ Table recorded_units(const std::filesystem::path& file, std::size_t neurons,
     Table table;
     if (!file.empty()) {
         table = read_csv(file);
+        check_column_names(table, file);
         TWINSCREEN_REQUIRE(table.rows() == neurons, data,
                            "{}: lists {} units, the recording has {} neurons", file.string(),
                            table.rows(), neurons);
@@ -108,6 +138,8 @@ std::vector<UnusableUnit> unusable_units(const Recording& recording, const Image
         else if (std::ranges::adjacent_find(train, std::not_equal_to<>()) == train.end())
             found.push_back(
                 {neuron, fmt::format("its response to every fitted image is {:g}", train.front())});
+        else if (const std::string reason = lost_in_single_precision(train); !reason.empty())
+            found.push_back({neuron, reason});
         else if (tested < 3)
             found.push_back(
                 {neuron, fmt::format("it was recorded for {} test images only", tested)});

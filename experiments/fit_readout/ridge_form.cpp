@@ -119,7 +119,7 @@ private:
         RidgeSettings ridge{
             settings.lambdas, settings.standardise, settings.components, {}, tools.check_stop};
         if (settings.band_draws > 0)
-            ridge.candidates = band_weights(data_.sets[set].band, data_.sets[set].bands,
+            ridge.candidates = band_weights(data_.sets[set].band, data_.sets[set].bands.size(),
                                             settings.band_draws, data_.seed);
         return ridge;
     }

@@ -97,13 +97,13 @@ def a_fit_equals_a_direct_solve(place):
         settings = RANGES + PENALTIES + f"standardise = {str(standardise).lower()}\n"
         store, _ = fitted(place, f"direct-{standardise}", settings=settings)
         with h5py.File(store / "features.h5") as file:
-            x = file["columns/feature"][:, :SAMPLED].astype(float)
+            x = file["columns/value"][:, :SAMPLED].astype(float)
         np.testing.assert_allclose(x, place.study["means"], rtol=1e-5, atol=1e-6)
         y = place.study["responses"]
         chosen, r, intercept = summary(store, "lambda", "r", "intercept")
         with h5py.File(store / "fits.h5") as file:
             weights = file["columns/weight"][0]
-            assert file["items/area"].asstr()[0] == "relu"
+            assert file["items/layer"].asstr()[0] == "relu"
         for unit in range(UNITS):
             penalty = chosen[0, unit]
             assert penalty in LAMBDAS
@@ -143,13 +143,13 @@ def baselines_stand_beside_every_score(place):
     assert "untrained" in result.stdout and "shuffled images" in result.stdout
     with open(store / "score_by_layer.csv", newline="", encoding="utf-8") as stream:
         layer, = csv.DictReader(stream)
-    assert layer["area"] == "relu" and np.isclose(float(layer["median_r"]), np.median(r), rtol=1e-4)
+    assert layer["layer"] == "relu" and np.isclose(float(layer["median_r"]), np.median(r), rtol=1e-4)
     chart = (store / "score_by_layer.svg").read_text()
     assert chart.startswith("<svg") and "relu" in chart and "mean luminance" in chart
     store, _ = fitted(place, "plain", settings=RANGES + PENALTIES + "untrained_baseline = false\n")
     assert np.isnan(summary(store, "r_untrained")[0]).all()
     with h5py.File(store / "features.h5") as file:
-        assert file["columns/feature"].shape == (IMAGES, SAMPLED)
+        assert file["columns/value"].shape == (IMAGES, SAMPLED)
 
 
 def bundle_predicts_what_was_scored(place):
@@ -279,6 +279,7 @@ def units_that_cannot_be_fitted_are_named(place):
 
 def mistakes_of_a_campaign_have_their_sentence(place):
     place.write("short.csv", "id,subject,area\na,b,c\n")
+    place.write("slash.csv", "id,RF/deg\n" + "a,1\n" * UNITS)
     for settings, sentences in {
         RANGES + "folds = 60\n": ("90 training images for 60 folds", "fewer folds"),
         f"train_items = [0, {FITTED}]\n": ("a range of training images needs one of test images",),
@@ -293,6 +294,8 @@ def mistakes_of_a_campaign_have_their_sentence(place):
         RANGES + 'features = "together"\nband_draws = 5\ncomponents = 2\n':
             ("principal components mix the bands",),
         RANGES + 'unit_table = "short.csv"\n': ("lists 1 units, the recording has 4 neurons",),
+        RANGES + 'unit_table = "slash.csv"\n': ("a column cannot be called 'RF/deg'",
+                                                "16 | unit_table"),
         RANGES + 'readout = "factorised"\n': ("needs whole maps", "without tap_pool"),
         RANGES + 'readout = "factorized"\n': ("did you mean 'factorised'?",),
         RANGES + "fold = 5\n": ("unknown key 'fold'", "did you mean 'folds'?"),
@@ -321,9 +324,106 @@ def with_tokens(place):
     return place.write("tokens.toml", text.replace('"small"', '"tokens"'))
 
 
+def what_every_image_is_for_is_stored(place):
+    store, _ = fitted(place, "images", settings="split = [0.5, 0.25, 0.25]\n" + PENALTIES)
+    with h5py.File(store / "fits.h5") as file:
+        uses = file["images/use"].asstr()[()]
+        items = file["images/item"][()]
+        assert list(file["sets/layer"].asstr()) == ["relu"]
+    assert sorted(items) == list(range(IMAGES))
+    assert [list(uses).count(use) for use in ("train", "validation", "test")] == [60, 30, 30]
+    x, y = place.study["means"], place.study["responses"]
+    r, chosen = summary(store, "r", "lambda")
+    fit, test = np.sort(items[uses != "test"]), np.sort(items[uses == "test"])
+    w, b = ridge(x[fit], y[fit][:, [0]], chosen[0, 0])
+    np.testing.assert_allclose(correlation(x[test] @ w + b, y[test][:, [0]])[0], r[0, 0], rtol=1e-4)
+
+
+def bands_are_told(place):
+    with open(place / "bands" / "bands.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["band"] for row in rows[:2]] == ["small relu", "small head"]
+    assert len(rows) == 2 * UNITS
+    for first, second in zip(rows[::2], rows[1::2]):
+        assert np.isclose(float(first["weight"]) + float(second["weight"]), 2, rtol=1e-4)
+
+
+def bundles_have_names_of_their_own(place):
+    text = campaign(place, settings=RANGES + PENALTIES + "untrained_baseline = false\n").read_text()
+    twin = text[text.index("[[twins]]"):text.index("[[stimuli]]")]
+    text = text.replace(twin, "".join(twin.replace("[[twins]]", f'[[twins]]\nname = "{name}"')
+                                      for name in ("a.b", "a_b", "../../x")))
+    run("run", place.write("names.toml", text), "--out", place / "names")
+    assert sorted(folder.name for folder in (place / "names" / "bundles").iterdir()) == [
+        "______x_relu", "a_b_relu", "a_b_relu_2"]
+    same = text.replace('"a.b"', '"a_b, untrained"').replace("untrained_baseline = false", "")
+    refused(CAMPAIGN_CODE, "a twin is called 'a_b, untrained'",
+            command=("check", place.write("same.toml", same)))
+
+
+def an_untrained_network_can_be_fitted(place):
+    text = campaign(place).read_text().replace("[[stimuli]]", "untrained = 1\n[[stimuli]]")
+    result = run("run", place.write("drawn.toml", text), "--out", place / "untrained")
+    assert "no bundle of small relu: the network of twin 'small' is untrained" in result.stdout
+    with h5py.File(place / "untrained" / "features.h5") as file:
+        assert file["columns/value"].shape == (IMAGES, SAMPLED)
+
+
+def responses_beyond_single_precision_are_named(place):
+    for scale, offset, reason in ((1e40, 0, "beyond single precision"),
+                                  (1e-50, 0, "less than single precision can tell"),
+                                  (1, 1e12, "subtract an offset or scale them")):
+        responses = np.load(place / "responses.npy")
+        responses[2] = responses[2] * scale + offset
+        np.save(place / "scaled.npy", responses)
+        text = campaign(place).read_text().replace("responses.npy", "scaled.npy")
+        refused(CAMPAIGN_CODE, "1 of 4 units cannot be fitted", "neuron 2", reason,
+                command=("check", place.write("scaled.toml", text)))
+    # Constant on the test images only: its r does not exist, and that is said.
+    responses = np.load(place / "responses.npy")
+    responses[2, FITTED:] = 1.0
+    np.save(place / "scaled.npy", responses)
+    result = run("run", place / "scaled.toml", "--out", place / "undefined")
+    assert "over 3 of 4 units (r of the others is undefined)" in result.stdout, result
+
+
+def a_penalty_that_is_too_small_is_passed_over(place):
+    pair = RANGES + 'features = "together"\nlambda = [1e-300, 1.0]\nuntrained_baseline = false\n'
+    text = campaign(place, settings=pair).read_text()
+    twin = text[text.index("[[twins]]"):text.index("[[stimuli]]")]
+    text = text.replace(twin, twin + twin.replace("[[twins]]", '[[twins]]\nname = "again"'))
+    run("run", place.write("pair.toml", text), "--out", place / "pair")
+    assert (summary(place / "pair", "lambda")[0] == 1.0).all()
+    refused(DATA_CODE, "the penalty 1e-299 is too small for these features",
+            command=("run", place / "pair.toml", "--out", place / "small",
+                     "--set", "fit_readout.lambda=[1e-300, 1e-299]"))
+
+
+def damage_to_an_earlier_stage_is_found_before_it_is_used(place):
+    store, _ = fitted(place, "sound")
+    for damaged, later in (("features", ("moments", "fits")), ("moments", ("fits",))):
+        hurt = shutil.copytree(store, place / f"hurt-{damaged}")
+        for stage in later:
+            (hurt / f"{stage}.h5").unlink()
+        with h5py.File(hurt / f"{damaged}.h5") as file:
+            group = "columns/value" if damaged == "features" else "partials/set_0_products"
+            at = file[group].id.get_offset()
+        with open(hurt / f"{damaged}.h5", "r+b") as file:
+            file.seek(at + 2)
+            byte = file.read(1)[0]
+            file.seek(at + 2)
+            file.write(bytes([byte ^ 1]))
+        again = ("run", place / "sound.toml", "--out", hurt)
+        refused(harness.STORE_CODE, f"{damaged}.h5: shard 0 does not match its checksum",
+                "--reopen", command=again, ranks=2)
+        run("verify", hurt, "--reopen", expect=None)
+        run(*again)
+        assert content_hash(hurt) == content_hash(store)
+
+
 def a_plan_looks_ahead(place):
     result = run("plan", campaign(place))
-    assert "stage features: " in result.stdout and "/columns/feature float32 [12]" in result.stdout
+    assert "stage features: " in result.stdout and "/columns/value float32 [12]" in result.stdout
     assert "stage moments: sums over 5 blocks of images" in result.stdout, result
     assert "stage fits: 2 sets of up to 6 features, 4 units" in result.stdout, result
 
@@ -368,6 +468,10 @@ def main():
             bands_and_components, a_drawn_split_is_the_same_for_all, repeats_give_noise_ceilings,
             a_unit_table_travels_along, the_same_image_in_training_and_test_is_refused,
             units_that_cannot_be_fitted_are_named, mistakes_of_a_campaign_have_their_sentence,
+            what_every_image_is_for_is_stored, bands_are_told, bundles_have_names_of_their_own,
+            an_untrained_network_can_be_fitted, responses_beyond_single_precision_are_named,
+            a_penalty_that_is_too_small_is_passed_over,
+            damage_to_an_earlier_stage_is_found_before_it_is_used,
             a_plan_looks_ahead, a_smoke_run_says_so, features_of_twins_without_taps_can_be_fitted,
             pictures_that_cannot_be_read_are_left_out)
 

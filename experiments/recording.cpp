@@ -6,6 +6,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/stimulus/npy.hpp"
+#include "kernels/half.hpp"
 
 namespace twinscreen {
 namespace {
@@ -29,17 +30,31 @@ AxisOrder order_of(const std::string& layout, const std::vector<std::uint64_t>& 
 
 std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType type)
 {
-    const auto convert = [&]<class T>(T) {
+    const auto convert = [&]<class T>(T, const auto& widened) {
         std::vector<double> values(bytes.size() / sizeof(T));
         for (std::size_t at = 0; at < values.size(); ++at) {
             T value;
             std::copy_n(bytes.data() + at * sizeof(T), sizeof(T),
                         reinterpret_cast<std::byte*>(&value));
-            values[at] = static_cast<double>(value);
+            values[at] = widened(value);
         }
         return values;
     };
-    return type == ElementType::f32 ? convert(float{}) : convert(double{});
+    const auto as_it_is = [](auto value) { return static_cast<double>(value); };
+    switch (type) {
+        case ElementType::u8: return convert(std::uint8_t{}, as_it_is);
+        case ElementType::i32: return convert(std::int32_t{}, as_it_is);
+        case ElementType::i64: return convert(std::int64_t{}, as_it_is);
+        case ElementType::f16:
+            return convert(std::uint16_t{}, [](std::uint16_t half) {
+                return static_cast<double>(float_from_half(half));
+            });
+        case ElementType::f32: return convert(float{}, as_it_is);
+        case ElementType::f64: return convert(double{}, as_it_is);
+        case ElementType::u64:
+        case ElementType::bf16: break;
+    }
+    throw Error(Error::Kind::internal, fmt::format("a recording of {}", name_of(type)));
 }
 
 }  // namespace
@@ -48,12 +63,9 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
                          std::uint64_t items, Missing missing)
 {
     const ReadFile file(path);
-    const ArrayHeader header = read_npy_header(file);
+    const ArrayHeader header = read_npy_header(file, Integers::take);
     require_complete(file, header);
     const std::string name = path.string();
-    TWINSCREEN_REQUIRE(header.type == ElementType::f32 || header.type == ElementType::f64, data,
-                       "{}: recorded responses are {}, expected float32 or float64", name,
-                       name_of(header.type));
     const std::size_t rank = header.shape.size();
     TWINSCREEN_REQUIRE(rank == 2 || rank == 3, data,
                        "{}: shape {} is not [units, items] or [units, items, repeats]", name,

@@ -122,17 +122,20 @@ private:
     std::size_t at_ = 0;
 };
 
-ElementType type_named(const std::string& descr, const std::string& file)
+ElementType type_named(const std::string& descr, const std::string& file, Integers integers)
 {
+    const bool takes_integers = integers == Integers::take;
+    if (takes_integers && descr == "<i4") return ElementType::i32;
+    if (takes_integers && descr == "<i8") return ElementType::i64;
     if (descr == "|u1" || descr == "<u1" || descr == "u1") return ElementType::u8;
     if (descr == "<f2") return ElementType::f16;
     if (descr == "<f4") return ElementType::f32;
     if (descr == "<f8") return ElementType::f64;
     throw Error(
         Error::Kind::data,
-        fmt::format("{} holds values of type '{}' (taken: uint8, float16, float32, float64, "
+        fmt::format("{} holds values of type '{}' (taken: uint8, {}float16, float32, float64, "
                     "little-endian)",
-                    file, descr),
+                    file, descr, takes_integers ? "int32, int64, " : ""),
         "convert it in numpy: numpy.save(file, array.astype('float32'))");
 }
 
@@ -183,7 +186,7 @@ void require_complete(const ReadFile& file, const ArrayHeader& header)
         file.path().string(), file.size(), name_of(header.type), header.shape_text());
 }
 
-ArrayHeader read_npy_header(const ReadFile& file)
+ArrayHeader read_npy_header(const ReadFile& file, Integers integers)
 {
     const std::string name = file.path().string();
     std::array<unsigned char, 12> start{};
@@ -206,7 +209,7 @@ ArrayHeader read_npy_header(const ReadFile& file)
     std::string text(length, '\0');
     file.read(header.offset - length, std::as_writable_bytes(std::span(text.data(), text.size())));
     const HeaderParser::Result parsed = HeaderParser(text, name).parse();
-    header.type = type_named(*parsed.type, name);
+    header.type = type_named(*parsed.type, name, integers);
     header.shape = *parsed.shape;
     std::size_t long_axes = 0;
     for (const std::uint64_t extent : header.shape) long_axes += extent > 1 ? 1 : 0;

@@ -224,6 +224,18 @@ def repeats_give_noise_ceilings(place):
     assert "cc_norm" in result.stdout and "r stands alone" not in result.stdout
 
 
+def counts_of_spikes_may_be_integers(place):
+    counts = np.rint(10 * np.abs(np.load(place / "responses.npy")))
+    text = campaign(place, settings=RANGES + PENALTIES + "untrained_baseline = false\n").read_text()
+    found = []
+    for number, kind in enumerate(("f8", "i8", "i4", "u1", "f2")):
+        np.save(place / "counts.npy", counts.astype(kind))
+        run("run", place.write("counts.toml", text.replace("responses.npy", "counts.npy")),
+            "--out", place / f"counts{number}")
+        found.append(summary(place / f"counts{number}", "r")[0])
+    assert np.isfinite(found[0]).all() and all((r == found[0]).all() for r in found), found
+
+
 def a_unit_table_travels_along(place):
     rows = ["id,subject,area,noise_ceiling,x,y,layer"]
     rows += [f"cell {unit},42,V1,0.{unit},1.5,-2,{unit}" for unit in range(UNITS)]
@@ -466,7 +478,7 @@ def main():
             place, a_fit_equals_a_direct_solve, validation_images_choose_the_penalty,
             baselines_stand_beside_every_score, bundle_predicts_what_was_scored,
             bands_and_components, a_drawn_split_is_the_same_for_all, repeats_give_noise_ceilings,
-            a_unit_table_travels_along, the_same_image_in_training_and_test_is_refused,
+            counts_of_spikes_may_be_integers, a_unit_table_travels_along, the_same_image_in_training_and_test_is_refused,
             units_that_cannot_be_fitted_are_named, mistakes_of_a_campaign_have_their_sentence,
             what_every_image_is_for_is_stored, bands_are_told, bundles_have_names_of_their_own,
             an_untrained_network_can_be_fitted, responses_beyond_single_precision_are_named,

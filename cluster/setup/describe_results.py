@@ -48,25 +48,29 @@ def read_stages(file):
     return stages
 
 
-def rate_text(stage):
+def rate_text(stage, items_are):
     items = sum(stage.items.values())
     if not items or stage.seconds <= 0.0:
         return ""
     rate = items / stage.seconds
     number = f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
     plural = "" if stage.ranks == 1 else "s"
-    return f", {number} stimuli/s on {stage.ranks} rank{plural}"
+    return f", {number} {items_are}/s on {stage.ranks} rank{plural}"
+
+
+def text_attribute(store, name, default=None):
+    value = store.attrs.get(name, default)
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def store_text(file):
-    """What one store holds: "screen of 20,000 stimuli, 768 units"."""
+    """What one store holds, and what its items are: "screen of 20,000 stimuli, 768 units"."""
     with h5py.File(file) as store:
-        experiment = store.attrs["experiment"]
-        experiment = experiment.decode() if isinstance(experiment, bytes) else experiment
-        text = f"{experiment} of {store['sealed'].shape[0]:,} stimuli"
+        items_are = text_attribute(store, "items_are", "stimuli")
+        text = f"{text_attribute(store, 'experiment')} of {store['sealed'].shape[0]:,} {items_are}"
         if "units" in store:
             text += f", {store['units/id'].shape[0]:,} units"
-    return text
+    return text, items_are
 
 
 def accuracy_lines(file):
@@ -87,8 +91,11 @@ def describe(folder):
     stages = read_stages(folder / "telemetry.jsonl")
     for store in sorted(folder.glob("*.h5")):
         stage = stages.get(store.stem, Stage())
-        print(f"{folder.name}: {store_text(store)}{rate_text(stage)}")
+        text, items_are = store_text(store)
+        print(f"{folder.name}: {text}{rate_text(stage, items_are)}")
         print(f"  store          {store}")
+    for chart in sorted(folder.glob("*.svg")):
+        print(f"  chart          {chart}")
     for sheet in sorted(folder.glob("*.png")):
         print(f"  contact sheet  {sheet}")
     for table in sorted(folder.glob("accuracy.csv")):

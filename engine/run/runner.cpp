@@ -75,6 +75,7 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
                           {"campaign_text", run.campaign.text},
                           {"campaign_overrides", overrides},
                           {"experiment", run.campaign.experiment_name},
+                          {"items_are", stage.items_are},
                           {"seed", std::to_string(run.campaign.seed)},
                           {"build", build_text()},
                           {"numerics_mode", run.campaign.run.mixed_numerics ? "mixed" : "same"}};

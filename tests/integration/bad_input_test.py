@@ -241,7 +241,10 @@ layout = "units,items"
         (np.ones((3, 9), np.float32),
          f"holds responses to 9 items, the campaign has {items} stimuli"),
         (np.ones((3,), np.float32), "is not [units, items]"),
-        (np.ones((3, items), np.int32), "holds values of type '<i4'"),
+        (np.ones((3, items), np.int16), "holds values of type '<i2' (taken: uint8, int32, int64, "),
+        (np.ones((3, items), np.complex64), "holds values of type '<c8'"),
+        (np.ones((3, 0), np.float32), "holds responses to 0 items"),
+        (np.ones((0, items), np.float32), "holds no responses"),
         (np.ones((2, items), np.float32), "stands for row 2 of the recording, which has 2 rows"),
         (infinite, "the response of neuron 1 to item 2 is inf"),
     )

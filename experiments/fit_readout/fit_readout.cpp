@@ -33,7 +33,7 @@ public:
         settle_smoke_run(inputs);
         check_ranges(section, inputs);
         images_ = read_fit_images(settings_, inputs.stimuli->count(), section);
-        check_names(section, inputs);
+        if (settings_.untrained) check_names(section, inputs);
         if (section.has_mistakes()) return;
         std::vector<std::uint64_t> all(inputs.items());
         std::iota(all.begin(), all.end(), std::uint64_t{0});

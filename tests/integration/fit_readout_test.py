@@ -371,6 +371,7 @@ def bundles_have_names_of_their_own(place):
     same = text.replace('"a.b"', '"a_b, untrained"').replace("untrained_baseline = false", "")
     refused(CAMPAIGN_CODE, "a twin is called 'a_b, untrained'",
             command=("check", place.write("same.toml", same)))
+    run("check", place / "same.toml", "--set", "fit_readout.untrained_baseline=false")
 
 
 def an_untrained_network_can_be_fitted(place):

@@ -118,8 +118,6 @@ Campaign campaign_of(const std::string& text)
                          known_experiments());
 }
 
-std::string quoted(const std::string& text) { return nlohmann::json(text).dump(); }
-
 int usable_cores()
 {
     cpu_set_t allowed;

@@ -67,9 +67,6 @@ int exit_code_of(const std::function<void()>& work);
 /// A campaign from its text, checked like a file.
 Campaign campaign_of(const std::string& text);
 
-/// A TOML text with quotes.
-std::string quoted(const std::string& text);
-
 /// Cores that this process may use.
 int usable_cores();
 

@@ -14,6 +14,7 @@
 #include <turbojpeg.h>
 
 #include "benchmarks/bench_support.hpp"
+#include "engine/config/toml_text.hpp"
 #include "engine/run/runner.hpp"
 #include "engine/stimulus/stimuli.hpp"
 #include "engine/twin/bundle.hpp"
@@ -137,7 +138,7 @@ public:
     {
         ReplayStream stream(batches_, plan());
         const auto ignore = [](ColumnId, OwnedBatch) {};
-        ShardTools tools{stream, *stage_.forward, ignore, *executor_, campaign_.seed};
+        ShardTools tools{stream, *stage_.forward, ignore, *executor_, campaign_.seed, [] {}};
         for (std::uint64_t id = 0; id < plan().shards(); ++id) {
             const Shard shard = plan().shard(ShardId{id});
             stream.start(shard.items);
@@ -196,7 +197,7 @@ public:
             const auto keep = [&](ColumnId column, OwnedBatch values) {
                 rows.emplace_back(column, std::move(values));
             };
-            ShardTools tools{stream, *stage_.forward, keep, *executor_, campaign_.seed};
+            ShardTools tools{stream, *stage_.forward, keep, *executor_, campaign_.seed, [] {}};
             stream.start(shard.items);
             campaign_.experiment->run_shard(shard, tools);
             std::promise<void> sealed;
@@ -259,7 +260,7 @@ private:
             const auto keep = [&](ColumnId column, OwnedBatch values) {
                 rows->emplace_back(column, std::move(values));
             };
-            ShardTools tools{replay, *stage_.forward, keep, *executor_, campaign_.seed};
+            ShardTools tools{replay, *stage_.forward, keep, *executor_, campaign_.seed, [] {}};
             replay.start(shard.items);
             campaign_.experiment->run_shard(shard, tools);
         }
@@ -376,12 +377,12 @@ std::string photographs(const fs::path& data, const fs::path& folder, bool as_jp
     std::ofstream lines(list);
     for (int i = 0; i < count; ++i)
         lines << files[static_cast<std::size_t>(i) % files.size()].string() << "\n";
-    return "[[stimuli]]\nlist = " + quoted(list.string()) + "\n";
+    return "[[stimuli]]\nlist = " + toml_text(list.string()) + "\n";
 }
 
 std::string twin(const fs::path& bundle)
 {
-    return "[[twins]]\nbundle = " + quoted(fs::absolute(bundle).string()) + "\n";
+    return "[[twins]]\nbundle = " + toml_text(fs::absolute(bundle).string()) + "\n";
 }
 
 std::vector<Case> known_cases(const fs::path& bundles, const fs::path& data, const fs::path& folder)
@@ -402,9 +403,9 @@ std::vector<Case> known_cases(const fs::path& bundles, const fs::path& data, con
             {"kodak_jpeg_to_v4_shared_25",
              twin(bundles / "v4_shared_25") + photographs(data, folder, true, 2880) + units});
     if (fs::exists(images) && fs::is_directory(bundles / "v4_shared_25"))
-        cases.push_back(
-            {"v4_jpeg_to_v4_shared_25", twin(bundles / "v4_shared_25") + "[[stimuli]]\nzip = " +
-                                            quoted(fs::absolute(images).string()) + "\n" + units});
+        cases.push_back({"v4_jpeg_to_v4_shared_25",
+                         twin(bundles / "v4_shared_25") + "[[stimuli]]\nzip = " +
+                             toml_text(fs::absolute(images).string()) + "\n" + units});
     cases.push_back({"gratings_to_gabor_energy",
                      "[[twins]]\nfamily = \"gabor_energy\"\n"
                      "[[stimuli]]\n[stimuli.gratings]\n"

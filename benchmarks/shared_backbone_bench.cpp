@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "benchmarks/bench_support.hpp"
+#include "engine/config/toml_text.hpp"
 #include "engine/run/runner.hpp"
 #include "engine/twin/bundle.hpp"
 #include "kernels/runtime.hpp"
@@ -42,8 +43,8 @@ std::string campaign_text(const fs::path& bundle, const fs::path& images, const 
     std::string text = fmt::format("[run]\nlimit = {}\n", stimuli);
     for (std::size_t subject = first; subject < first + count; ++subject)
         text += fmt::format("[[twins]]\nname = \"subject {}\"\nbundle = {}\nunits = \"{}\"\n",
-                            subject, quoted(bundle.string()), filters[subject]);
-    text += "[[stimuli]]\nzip = " + quoted(images.string()) + "\n";
+                            subject, toml_text(bundle.string()), filters[subject]);
+    text += "[[stimuli]]\nzip = " + toml_text(images.string()) + "\n";
     return text + fmt::format("[screen]\nmeasures = [{}]\n", what.list);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "engine/base/error.hpp"
 #include "engine/config/csv.hpp"
@@ -71,15 +72,10 @@ void check_column_names(const Table& table, const std::filesystem::path& file)
 
 double mean_response(const Recording& recording, std::size_t neuron, std::uint64_t item)
 {
-    double sum = 0.0;
-    std::size_t count = 0;
-    for (std::size_t repeat = 0; repeat < recording.repeats; ++repeat) {
-        const double value = recording.at(neuron, item, repeat);
-        if (std::isnan(value)) continue;
-        sum += value;
-        ++count;
-    }
-    return count > 0 ? sum / static_cast<double>(count) : nan;
+    if (recording.repeats == 1) return recording.at(neuron, item);
+    const std::size_t first = (neuron * recording.items + item) * recording.repeats;
+    const auto trials = std::span(recording.values).subspan(first, recording.repeats);
+    return mean_over_repeats({trials, 1, recording.repeats}).front();
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ declare -A about=(
     [forward]="forward passes of every twin family against the published layers in LibTorch"
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
+    [rnc_univariate]="permutation tests and baseline scores of relational neural control"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
     [write_bandwidth]="stage file against plain pwrite and fsync (1 and 2 ranks)"
@@ -153,6 +154,7 @@ run_benchmark()
                 --forward-rate "$programs/forward_rate" \
                 --bundles "$bundles" --data "$TWINSCREEN_DATA" >&3
             ;;
+        rnc_univariate) "$programs/rnc_univariate_bench" >&3 ;;
         shared_backbone)
             needs_models shared_backbone || return 0
             "$programs/shared_backbone_bench" "$bundles" "$TWINSCREEN_DATA" >&3

@@ -24,6 +24,8 @@ enum class DrawStream : std::uint32_t {
     folds = 11,
     shuffled_images = 12,
     band_weights = 13,
+    permuted_images = 14,
+    permuted_labels = 15,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

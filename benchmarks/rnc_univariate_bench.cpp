@@ -1,0 +1,125 @@
+#include <thread>
+#include <vector>
+
+#include "benchmarks/bench_support.hpp"
+#include "experiments/relational_control/univariate_null.hpp"
+#include "kernels/draw_means.hpp"
+#include "kernels/normal.hpp"
+#include "kernels/partial_shuffle.hpp"
+
+namespace twinscreen {
+namespace {
+
+constexpr std::uint32_t images = 73'000;  // of the natural scenes dataset
+constexpr std::uint32_t set_size = 25;
+constexpr std::uint64_t seed = 20200220;
+
+/// [images, columns] of standard normal responses.
+std::vector<float> responses_of(std::size_t columns)
+{
+    std::vector<float> values(images * columns);
+    for (std::size_t i = 0; i < values.size(); i += 4) {
+        const auto z = normal_draws({seed, DrawStream::synthetic_noise, i, 0});
+        for (std::size_t k = 0; k < 4; ++k) values[i + k] = z[k];
+    }
+    return values;
+}
+
+/// Work cut over as many threads as there are cores: part(thread, threads).
+void on_all_cores(const std::function<void(std::uint32_t, std::uint32_t)>& part)
+{
+    const auto cores = static_cast<std::uint32_t>(bench::usable_cores());
+    std::vector<std::jthread> threads;
+    for (std::uint32_t core = 0; core < cores; ++core)
+        threads.emplace_back([&part, core, cores] { part(core, cores); });
+}
+
+/// 28 pairs of areas and 8 subjects, 10^5 permutations each.
+void permutations()
+{
+    constexpr std::uint32_t studies = 28 * 8;
+    constexpr std::uint32_t iterations = 100'000;
+    const std::vector<float> responses = responses_of(2);
+    std::vector<std::uint32_t> ids(6 * set_size);  // all different: the most work
+    PartialShuffle(images).draw({seed, DrawStream::null_draw, 0, 0}, ids);
+    const std::span<const std::uint32_t> all(ids);
+    ControlSets sets;
+    for (std::size_t c = 0; c < control_conditions; ++c)
+        sets.controlling[c] = all.subspan(c * set_size, set_size);
+    for (std::size_t area = 0; area < 2; ++area)
+        sets.baseline[area] = all.subspan((control_conditions + area) * set_size, set_size);
+
+    const double seconds = bench::seconds_of([&] {
+        on_all_cores([&](std::uint32_t core, std::uint32_t cores) {
+            for (std::uint32_t study = core; study < studies; study += cores)
+                permute_images(responses, sets, {seed, study, 0, iterations});
+        });
+    });
+
+    const nlohmann::ordered_json facts{{"images", images},
+                                       {"pairs_times_subjects", studies},
+                                       {"permutations", iterations},
+                                       {"drawn_images", ids.size()},
+                                       {"threads", bench::usable_cores()}};
+    bench::report({"rnc_univariate",
+                   "permutations",
+                   "time",
+                   "s",
+                   {seconds, seconds, seconds},
+                   bench::at_most(60.0)},
+                  facts);
+    const double each = seconds * bench::usable_cores() * 1e6 / (double{studies} * iterations);
+    bench::report({"rnc_univariate",
+                   "permutations",
+                   "core_time_each",
+                   "us",
+                   {each, each, each},
+                   bench::at_most(2.5)},
+                  facts);
+}
+
+/// 10^6 random sets of 25 images on 8 areas of 8 subjects.
+void baseline()
+{
+    constexpr std::uint32_t draws = 1'000'000;
+    constexpr std::uint32_t columns = 64;
+    constexpr std::uint32_t at_once = 500;
+    const std::vector<float> table = responses_of(columns);
+
+    const double seconds = bench::seconds_of([&] {
+        on_all_cores([&](std::uint32_t core, std::uint32_t cores) {
+            PartialShuffle shuffle(images);
+            std::vector<std::uint32_t> sets(at_once * set_size);
+            std::vector<double> means(at_once * columns);
+            for (std::uint32_t first = core * at_once; first < draws; first += cores * at_once) {
+                for (std::uint32_t draw = 0; draw < at_once; ++draw)
+                    shuffle.draw({seed, DrawStream::null_draw, first + draw, 0},
+                                 std::span(sets).subspan(draw * set_size, set_size));
+                draw_means(table, sets, set_size, columns, means);
+            }
+        });
+    });
+
+    bench::report({"rnc_univariate",
+                   "baseline",
+                   "time",
+                   "s",
+                   {seconds, seconds, seconds},
+                   bench::at_most(10.0)},
+                  {{"images", images},
+                   {"columns", columns},
+                   {"draws", draws},
+                   {"images_per_draw", set_size},
+                   {"threads", bench::usable_cores()}});
+}
+
+void run()
+{
+    permutations();
+    baseline();
+}
+
+}  // namespace
+}  // namespace twinscreen
+
+int main() { return twinscreen::bench::exit_code_of(twinscreen::run); }

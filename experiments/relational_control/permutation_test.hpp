@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "kernels/random.hpp"
+
+namespace twinscreen {
+
+/// Which iterations of a permutation test to do, and where their draws stand. Iteration t draws at
+/// stream item (item << 32) + t, so a test may be cut into blocks anywhere.
+struct PermutationBlock {
+    std::uint64_t seed = 0;
+    std::uint32_t item =
+        0;  ///< tells tests with the same seed apart: one for each study and subject
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+
+    DrawAddress address(DrawStream stream, std::uint32_t iteration) const noexcept
+    {
+        return {seed, stream, (std::uint64_t{item} << 32U) + iteration, 0};
+    }
+};
+
+/// Which null values count as more extreme than the observed one.
+enum class Tail { above, below };
+
+/// One observed value and what is known of its null values.
+///
+/// Blocks of iterations are merged in order. Counts, and so p, do not depend on where the blocks
+/// are cut; mean and sd do in the last digits.
+struct PermutationTest {
+    double observed = std::numeric_limits<double>::quiet_NaN();
+    Tail tail = Tail::above;
+    std::uint64_t iterations = 0;
+    std::uint64_t more_extreme = 0;  ///< strictly
+    double sum = 0.0;                ///< of the null values
+    double squares = 0.0;            ///< of the null values
+
+    void add(double null_value) noexcept
+    {
+        ++iterations;
+        const bool is_more = tail == Tail::above ? null_value > observed : null_value < observed;
+        more_extreme += is_more ? 1U : 0U;
+        sum += null_value;
+        squares += null_value * null_value;
+    }
+    /// later  of the same test, with other iterations
+    void merge(const PermutationTest& later);
+
+    /// NaN where the observed or any null value is.
+    double p() const;
+    double mean() const noexcept { return sum / static_cast<double>(iterations); }
+    /// Standard deviation with divisor iterations - 1; NaN below two iterations.
+    double sd() const;
+};
+
+}  // namespace twinscreen

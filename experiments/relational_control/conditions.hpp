@@ -3,25 +3,35 @@
 #include <array>
 #include <cstddef>
 
+#include "engine/base/table.hpp"
+
 namespace twinscreen {
 
-/// Whether a set raises or lowers the mean response of an area.
-enum class Direction { high, low };
+/// What a controlling set of images does to the first and the second area of a pair: align them
+/// (both up, both down) or disentangle them (Gifford et al. 2024).
+enum class ControlCondition { both_high, both_low, high_low, low_high };
 
-/// What a controlling set does to the two areas of a pair: align them (both up, both down) or
-/// disentangle them (one up, one down) (Gifford et al. 2024).
-struct Condition {
-    const char* name;
-    std::array<Direction, 2> direction;
+inline constexpr std::size_t control_conditions = 4;
+inline constexpr std::array<const char*, control_conditions> condition_names{
+    "both_high", "both_low", "high_low", "low_high"};
 
-    bool aligns() const noexcept { return direction[0] == direction[1]; }
-};
+/// Whether the condition drives that area (0 or 1) up.
+constexpr bool wants_high(ControlCondition condition, std::size_t area) noexcept
+{
+    switch (condition) {
+        case ControlCondition::both_high: return true;
+        case ControlCondition::both_low: return false;
+        case ControlCondition::high_low: return area == 0;
+        case ControlCondition::low_high: return area == 1;
+    }
+    return false;
+}
 
-inline constexpr std::array<Condition, 4> conditions{{
-    {"high_high", {Direction::high, Direction::high}},
-    {"low_low", {Direction::low, Direction::low}},
-    {"high_low", {Direction::high, Direction::low}},
-    {"low_high", {Direction::low, Direction::high}},
-}};
+/// The names, for the axis "condition".
+inline Table condition_table()
+{
+    return {
+        {{"name", "", std::vector<std::string>(condition_names.begin(), condition_names.end())}}};
+}
 
 }  // namespace twinscreen

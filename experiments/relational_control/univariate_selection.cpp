@@ -16,15 +16,11 @@ constexpr std::array<ColumnId, 2> response_columns{ColumnId{5}, ColumnId{6}};
 
 std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
 
-Table condition_table()
-{
-    std::vector<std::string> names;
-    for (const Condition& condition : conditions) names.emplace_back(condition.name);
-    return {{{"name", "", std::move(names)}}};
-}
-
 /// +1 where a set raises the area, -1 where it lowers it.
-double sign_of(Direction direction) { return direction == Direction::high ? 1.0 : -1.0; }
+double sign_of(std::size_t condition, std::size_t side)
+{
+    return wants_high(static_cast<ControlCondition>(condition), side) ? 1.0 : -1.0;
+}
 
 }  // namespace
 
@@ -44,7 +40,7 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
     const Axis pair{"pair", extent(study_.pairs.size()), ""};
     const Axis fold{"fold", extent(study_.folds.size()), ""};
-    const Axis condition{"condition", extent(conditions.size()), ""};
+    const Axis condition{"condition", extent(control_conditions), ""};
     const Axis rank{"rank", extent(settings_.images), ""};
     const auto response_spec = [&](const char* name, const char* text) {
         const Axis subject{"subject", extent(study_.subjects.size()), ""};
@@ -77,7 +73,7 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
 
 Shape UnivariateSelection::ranked_shape() const
 {
-    return {extent(study_.pairs.size()), extent(study_.folds.size()), extent(conditions.size()),
+    return {extent(study_.pairs.size()), extent(study_.folds.size()), extent(control_conditions),
             extent(settings_.images)};
 }
 
@@ -90,11 +86,11 @@ void UnivariateSelection::rank_image(std::size_t image, std::vector<float>& keys
         for (std::size_t fold = 0; fold < study_.folds.size(); ++fold) {
             const std::array<std::size_t, 2> cell{fold * areas + pair.first,
                                                   fold * areas + pair.second};
-            for (const Condition& condition : conditions) {
+            for (std::size_t condition = 0; condition < control_conditions; ++condition) {
                 double key = 0.0;
                 bool passes = true;
                 for (std::size_t side = 0; side < 2; ++side) {
-                    const double sign = sign_of(condition.direction[side]);
+                    const double sign = sign_of(condition, side);
                     const auto value = static_cast<double>(train_[cell[side]][image]);
                     passes =
                         passes && sign * (value - baseline_.train[cell[side]]) >= settings_.margin;
@@ -111,7 +107,7 @@ void UnivariateSelection::run(const Shard& shard, ShardTools& tools)
     Selection best(Extreme::largest, cells(), settings_.images);
     std::vector<float> keys(cells());
     OwnedBatch passed(ElementType::i64, {1, extent(study_.pairs.size()),
-                                         extent(study_.folds.size()), extent(conditions.size())});
+                                         extent(study_.folds.size()), extent(control_conditions)});
     std::ranges::fill(passed.values<std::int64_t>(), 0);
     const std::uint64_t first = index_of(shard.items.first);
     const auto from = std::ranges::lower_bound(responses_.usable, first);
@@ -136,7 +132,7 @@ SummaryRows UnivariateSelection::combine(const StageResults& results)
 {
     Selection best(Extreme::largest, cells(), settings_.images);
     OwnedBatch passed(ElementType::i64, {extent(study_.pairs.size()), extent(study_.folds.size()),
-                                         extent(conditions.size())});
+                                         extent(control_conditions)});
     std::ranges::fill(passed.values<std::int64_t>(), 0);
     const Shape flat{extent(cells()), extent(settings_.images)};
     for (std::uint64_t shard = 0; shard < results.plan().shards(); ++shard) {
@@ -181,10 +177,10 @@ OwnedBatch UnivariateSelection::responses_to(std::span<const std::int64_t> image
     const std::size_t subjects = study_.subjects.size(), ranks = settings_.images;
     OwnedBatch result(ElementType::f32,
                       {extent(study_.pairs.size()), extent(study_.folds.size()),
-                       extent(conditions.size()), extent(ranks), extent(subjects)});
+                       extent(control_conditions), extent(ranks), extent(subjects)});
     auto out = result.values<float>().begin();
     for (std::size_t cell = 0; cell < cells(); ++cell) {
-        const AreaPair pair = study_.pairs[cell / (study_.folds.size() * conditions.size())];
+        const AreaPair pair = study_.pairs[cell / (study_.folds.size() * control_conditions)];
         const std::size_t area = side == 0 ? pair.first : pair.second;
         for (std::size_t rank = 0; rank < ranks; ++rank)
             for (std::size_t subject = 0; subject < subjects; ++subject) {
@@ -208,12 +204,12 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
     const auto counts = passed.values<std::int64_t>();
     for (std::size_t cell = 0; cell < cells(); ++cell) {
         if (counts[cell] >= std::int64_t{settings_.images}) continue;
-        const std::size_t condition = cell % conditions.size();
-        const std::size_t fold = cell / conditions.size() % study_.folds.size();
-        const std::size_t pair = cell / conditions.size() / study_.folds.size();
+        const std::size_t condition = cell % control_conditions;
+        const std::size_t fold = cell / control_conditions % study_.folds.size();
+        const std::size_t pair = cell / control_conditions / study_.folds.size();
         lines.push_back(fmt::format(
             "  {}, {}, {}: {} images lie {} beyond the baselines, not {}: the set is short",
-            study_.pair_name(pair), study_.folds[fold].name, conditions[condition].name,
+            study_.pair_name(pair), study_.folds[fold].name, condition_names[condition],
             counts[cell], settings_.margin, settings_.images));
     }
     return lines;
@@ -222,7 +218,7 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
 std::string UnivariateSelection::outlook() const
 {
     return fmt::format("stage {}: {} pairs x {} folds x {} conditions, {} images each", stage_name,
-                       study_.pairs.size(), study_.folds.size(), conditions.size(),
+                       study_.pairs.size(), study_.folds.size(), control_conditions,
                        settings_.images);
 }
 
@@ -232,11 +228,11 @@ ControllingSets read_controlling_sets(const StageHistory& history, const Study& 
     const OwnedBatch stored = history.read(UnivariateSelection::stage_name, image_column, 0, 1);
     const auto images = stored.values<std::int64_t>();
     const std::size_t ranks =
-        images.size() / (study.pairs.size() * study.folds.size() * conditions.size());
+        images.size() / (study.pairs.size() * study.folds.size() * control_conditions);
     ControllingSets sets;
-    for (std::size_t condition = 0; condition < conditions.size(); ++condition)
+    for (std::size_t condition = 0; condition < control_conditions; ++condition)
         for (const std::int64_t image : images.subspan(
-                 ((pair * study.folds.size() + fold) * conditions.size() + condition) * ranks,
+                 ((pair * study.folds.size() + fold) * control_conditions + condition) * ranks,
                  ranks))
             if (image >= 0) sets[condition].push_back(static_cast<std::uint32_t>(image));
     return sets;

@@ -35,7 +35,7 @@ public:
 private:
     std::size_t cells() const
     {
-        return study_.pairs.size() * study_.folds.size() * conditions.size();
+        return study_.pairs.size() * study_.folds.size() * control_conditions;
     }
     Shape ranked_shape() const;
     void rank_image(std::size_t image, std::vector<float>& keys) const;
@@ -50,7 +50,7 @@ private:
 };
 
 /// Sets of one pair and fold by condition, each ranked best first.
-using ControllingSets = std::array<std::vector<std::uint32_t>, conditions.size()>;
+using ControllingSets = std::array<std::vector<std::uint32_t>, control_conditions>;
 ControllingSets read_controlling_sets(const StageHistory& history, const Study& study,
                                       std::size_t pair, std::size_t fold);
 

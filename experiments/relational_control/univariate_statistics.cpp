@@ -11,7 +11,7 @@ namespace twinscreen {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr std::size_t cells = conditions.size() * 2;  // conditions x sides
+constexpr std::size_t cells = control_conditions * 2;  // conditions x sides
 
 /// Columns with one value for each condition and side.
 enum CellColumn : std::uint32_t { effect, response, p, significant, null_mean, null_sd };
@@ -46,6 +46,11 @@ constexpr std::array<CellColumnText, 8> group_columns{{
 }};
 
 std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
+
+Table side_table()
+{
+    return {{{"name", "", std::vector<std::string>{"first area", "second area"}}}};
+}
 
 /// Mean of the rows of a set in one of two columns.
 double mean_of(std::span<const float> responses, std::span<const std::uint32_t> set,
@@ -99,7 +104,7 @@ StagePlan UnivariateStatistics::plan(const CampaignInputs& inputs, const StageHi
     stage.plan.items = study_.pairs.size() * study_.test_folds();
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
     const Axis pair{"pair", extent(study_.pairs.size()), ""};
-    const Axis condition{"condition", extent(conditions.size()), ""};
+    const Axis condition{"condition", extent(control_conditions), ""};
     const Axis side{"side", 2, ""};
     const auto add = [&](const char* name, Domain domain, std::vector<Axis> row, const char* text) {
         stage.columns.push_back({name, domain, ElementType::f64, std::move(row), "", text});
@@ -113,10 +118,9 @@ StagePlan UnivariateStatistics::plan(const CampaignInputs& inputs, const StageHi
         add(column.name, Domain::stage, {pair, condition, side}, column.text);
     add("mean_baseline", Domain::stage, {pair, side}, "mean baseline over test subjects");
     add("mean_correlation", Domain::stage, {pair}, "mean correlation over test subjects");
-    stage.tables.axes = {
-        {"pairs", "pair", study_.pair_table()},
-        {"conditions", "condition", condition_table()},
-        {"sides", "side", Table{{{"name", "", std::vector<std::string>{"area 1", "area 2"}}}}}};
+    stage.tables.axes = {{"pairs", "pair", study_.pair_table()},
+                         {"conditions", "condition", condition_table()},
+                         {"sides", "side", side_table()}};
     stage.tables.items = stage.plan.items;
     stage.tables.describe_items = [this](ItemRange items) { return describe(items); };
     stage.settings = {{"study", study_.digest()},
@@ -145,8 +149,8 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
         for (std::uint32_t& image : images) image = row_of_image_[image];
         return images;
     };
-    std::array<std::vector<std::uint32_t>, conditions.size()> controlling;
-    for (std::size_t at = 0; at < conditions.size(); ++at)
+    std::array<std::vector<std::uint32_t>, control_conditions> controlling;
+    for (std::size_t at = 0; at < control_conditions; ++at)
         controlling[at] = rows_of(sets_[one.pair * study_.folds.size() + one.fold][at]);
     const auto baseline_of = [&](std::size_t area) {
         const auto first = baseline_.images.begin() +
@@ -156,7 +160,7 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
     const std::array<std::vector<std::uint32_t>, 2> baseline{
         baseline_of(study_.pairs[one.pair].first), baseline_of(study_.pairs[one.pair].second)};
     ControlSets sets;
-    for (std::size_t at = 0; at < conditions.size(); ++at) sets.controlling[at] = controlling[at];
+    for (std::size_t at = 0; at < control_conditions; ++at) sets.controlling[at] = controlling[at];
     for (std::size_t side = 0; side < 2; ++side) sets.baseline[side] = baseline[side];
     const ControlTests tests = permute_images(table, sets,
                                               {tools.seed, static_cast<std::uint32_t>(item), 0,
@@ -175,7 +179,7 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
     std::ranges::transform(rejected, values[significant].begin(),
                            [](bool is) { return is ? 1.0 : 0.0; });
     for (std::uint32_t column = 0; column < cell_columns.size(); ++column)
-        tools.write(ColumnId{column}, one_row(values[column], {extent(conditions.size()), 2}));
+        tools.write(ColumnId{column}, one_row(values[column], {extent(control_conditions), 2}));
     const std::array<double, 2> base{mean_of(table, baseline[0], 0),
                                      mean_of(table, baseline[1], 1)};
     tools.write(baseline_column, one_row(base, {2}));
@@ -238,7 +242,7 @@ SummaryRows UnivariateStatistics::combine(const StageResults& results)
         summary.emplace_back(ColumnId{column++}, std::move(batch));
     };
     for (const std::vector<double>& values : group)
-        add(values, {extent(pairs), extent(conditions.size()), 2});
+        add(values, {extent(pairs), extent(control_conditions), 2});
     add(mean_baseline, {extent(pairs), 2});
     add(mean_correlation, {extent(pairs)});
     return summary;
@@ -265,7 +269,7 @@ std::vector<std::string> UnivariateStatistics::report(const StageResults& result
         const std::size_t area = side == 0 ? study_.pairs[pair].first : study_.pairs[pair].second;
         lines.push_back(fmt::format(
             "  {:<22} {:<9} {:<12} {:+.3f} [{:+.3f}, {:+.3f}] from {:.3f}; {:.0f}{}",
-            study_.pair_name(pair), conditions[condition].name, study_.areas[area], group[0][at],
+            study_.pair_name(pair), condition_names[condition], study_.areas[area], group[0][at],
             group[1][at], group[2][at], base.values<double>()[pair * 2 + side], group[6][at],
             study_.has_independent_tests() ? fmt::format(", {:.2g}", group[7][at]) : ""));
     }

@@ -48,6 +48,8 @@ void read_run_section(ConfigSection section, Campaign& campaign)
         "reader_threads", 0, "threads", in_range<std::int64_t>(1, 256)));
     run.queue_mib = static_cast<int>(section.get_or<std::int64_t>(
         "queue_mib", run.queue_mib, "MiB", in_range<std::int64_t>(1, 65536)));
+    run.scratch_s =
+        section.get_or<double>("scratch_seconds", run.scratch_s, "s", in_range(0.0, 86400.0));
     run.silence_s = section.get_or<double>("silence", run.silence_s, "s", in_range(2.0, 3600.0));
     run.mixed_numerics = section.one_of("numerics", "same", {"same", "mixed"}) == "mixed";
     run.queue = section.one_of("queue", "auto", {"auto", "service", "static"});

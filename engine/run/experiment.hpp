@@ -15,6 +15,7 @@
 #include "engine/run/covariates.hpp"
 #include "engine/run/forward_plan.hpp"
 #include "engine/run/input_reader.hpp"
+#include "engine/run/shard_scratch.hpp"
 #include "engine/schedule/plan.hpp"
 #include "engine/store/sink.hpp"
 
@@ -116,6 +117,7 @@ struct ShardTools {
     std::uint64_t seed = 0;
     /// Throws StopRequested if the job was asked to stop; for long loops.
     std::function<void()> check_stop;
+    ShardScratch& scratch;  ///< for shards that are too long to be lost; stops in order, too
 };
 
 /// One analysis: a sequence of stages, each a bag of independent shards.

@@ -31,6 +31,11 @@ OwnedBatch StageHistory::read(std::string_view name, ColumnId column, std::uint6
     return stage(name).sink->read(column, first_row, rows);
 }
 
+ConstBatch StageHistory::map(std::string_view name, ColumnId column) const
+{
+    return stage(name).sink->map(column);
+}
+
 void StageHistory::add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete)
 {
     stages_.emplace(plan.stage, Stage{plan, std::move(sink), !was_complete});

@@ -60,6 +60,8 @@ public:
     std::uint64_t items(std::string_view stage) const;
     OwnedBatch read(std::string_view name, ColumnId column, std::uint64_t first_row,
                     std::uint64_t rows) const;
+    /// A whole column as memory, see `ResultSink::map`; valid until the history is closed.
+    ConstBatch map(std::string_view name, ColumnId column) const;
     /// was_complete  the stage was found complete: somebody may have damaged it since
     void add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete);
     /// Independent. Reads part `part` of `parts` of the stages that were found complete and

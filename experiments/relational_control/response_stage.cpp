@@ -36,14 +36,7 @@ StagePlan ResponseStage::plan(const CampaignInputs& inputs, const StageHistory&)
                       {{"population", extent(study_.populations.size()), ""}},
                       "",
                       "mean over the kept units that are not NaN"}};
-    if (settings_.patterns)
-        stage.columns.push_back({"pattern",
-                                 Domain::item,
-                                 ElementType::f32,
-                                 {{"unit", extent(study_.columns()), ""}},
-                                 "",
-                                 "pattern over the kept units of a population, of mean 0 and norm "
-                                 "1; NaN where it is constant or a unit is NaN"});
+    if (settings_.patterns) add_pattern_columns(stage);
     const std::size_t item_bytes =
         sizeof(float) *
         (study_.populations.size() + (settings_.patterns ? study_.columns() : std::size_t{0}));
@@ -70,46 +63,74 @@ StagePlan ResponseStage::plan(const CampaignInputs& inputs, const StageHistory&)
     return stage;
 }
 
+void ResponseStage::add_pattern_columns(StagePlan& stage) const
+{
+    stage.columns.push_back({"pattern",
+                             Domain::item,
+                             ElementType::f32,
+                             {{"unit", extent(study_.columns()), ""}},
+                             "",
+                             "pattern over the kept units of a population, of mean 0 and norm 1; "
+                             "NaN where it is constant or a unit is NaN"});
+    stage.columns.push_back({"usable",
+                             Domain::item,
+                             ElementType::u8,
+                             {{"population", extent(study_.populations.size()), ""}},
+                             "",
+                             "1 where the population has a pattern"});
+}
+
 void ResponseStage::reduce(const float* responses, std::size_t width, std::size_t rows,
-                           std::size_t first_row, OwnedBatch& means, OwnedBatch& patterns) const
+                           std::size_t first_row, Rows& out) const
 {
     for (std::size_t row = 0; row < rows; ++row)
         for (std::size_t at = 0; at < units_.size(); ++at) {
-            float* pattern = settings_.patterns ? patterns.values<float>().data() +
-                                                      (first_row + row) * study_.columns() +
-                                                      study_.populations[at].first_column
-                                                : nullptr;
+            const std::size_t to = first_row + row;
+            float* pattern = settings_.patterns
+                                 ? out.patterns.values<float>().data() + to * study_.columns() +
+                                       study_.populations[at].first_column
+                                 : nullptr;
             const PatternSummary summary =
                 normalise_pattern(responses + row * width, units_[at].data(),
                                   static_cast<std::uint32_t>(units_[at].size()), pattern);
-            means.values<float>()[(first_row + row) * units_.size() + at] = summary.mean;
+            out.means.values<float>()[to * units_.size() + at] = summary.mean;
+            out.usable.values<std::uint8_t>()[to * units_.size() + at] = summary.is_usable ? 1 : 0;
         }
 }
 
 void ResponseStage::run(const Shard& shard, ShardTools& tools)
 {
     const std::int64_t rows = extent(shard.items.count);
-    OwnedBatch means(ElementType::f32, {rows, extent(units_.size())});
-    OwnedBatch patterns(ElementType::f32,
-                        {rows, settings_.patterns ? extent(study_.columns()) : 0});
+    const Shape cells{rows, extent(units_.size())};
+    Rows out{OwnedBatch(ElementType::f32, cells),
+             OwnedBatch(ElementType::f32, {rows, settings_.patterns ? extent(study_.columns()) : 0}),
+             OwnedBatch(ElementType::u8, cells)};
     if (imported_ != nullptr) {
         std::vector<float> raw;
         imported_->read(index_of(shard.items.first), shard.items.count, raw);
-        reduce(raw.data(), imported_->units().rows(), shard.items.count, 0, means, patterns);
+        reduce(raw.data(), imported_->units().rows(), shard.items.count, 0, out);
     } else {
-        const std::size_t width = tools.forward.units().rows();
-        OwnedBatch raw;
-        std::size_t at = 0;
-        while (const InputBatch* batch = tools.inputs.next()) {
-            const Shape shape{extent(batch->items.count), extent(width)};
-            if (!(raw.shape() == shape)) raw = OwnedBatch(ElementType::f32, shape);
-            tools.forward.run(*batch, raw.view(), Batch{}, tools.executor);
-            reduce(raw.values<float>().data(), width, batch->items.count, at, means, patterns);
-            at += batch->items.count;
-        }
+        answer(tools, out);
     }
-    tools.write(mean_column, std::move(means));
-    if (settings_.patterns) tools.write(pattern_column, std::move(patterns));
+    tools.write(mean_column, std::move(out.means));
+    if (!settings_.patterns) return;
+    tools.write(pattern_column, std::move(out.patterns));
+    tools.write(usable_column, std::move(out.usable));
+}
+
+/// The twins' responses to the shard's stimuli.
+void ResponseStage::answer(ShardTools& tools, Rows& out) const
+{
+    const std::size_t width = tools.forward.units().rows();
+    OwnedBatch raw;
+    std::size_t at = 0;
+    while (const InputBatch* batch = tools.inputs.next()) {
+        const Shape shape{extent(batch->items.count), extent(width)};
+        if (!(raw.shape() == shape)) raw = OwnedBatch(ElementType::f32, shape);
+        tools.forward.run(*batch, raw.view(), Batch{}, tools.executor);
+        reduce(raw.values<float>().data(), width, batch->items.count, at, out);
+        at += batch->items.count;
+    }
 }
 
 }  // namespace twinscreen

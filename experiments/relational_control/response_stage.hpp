@@ -14,11 +14,13 @@ namespace twinscreen {
 /// /columns/mean_response  f32 [image, population]
 /// /columns/pattern        f32 [image, unit]  units of a population are consecutive; the product of
 ///                         two rows of a population is the Pearson correlation of its patterns
+/// /columns/usable         u8 [image, population]  1 where the pattern is not NaN
 class ResponseStage final : public ControlStage {
 public:
     static constexpr const char* stage_name = "responses";
     static constexpr ColumnId mean_column{0};
     static constexpr ColumnId pattern_column{1};
+    static constexpr ColumnId usable_column{2};
 
     /// imported  null: the campaign's twins answer
     ResponseStage(const ControlSettings& settings, const Study& study,
@@ -34,8 +36,16 @@ public:
     std::string outlook() const override { return {}; }
 
 private:
+    /// What one shard writes.
+    struct Rows {
+        OwnedBatch means;
+        OwnedBatch patterns;
+        OwnedBatch usable;
+    };
+    void add_pattern_columns(StagePlan& stage) const;
+    void answer(ShardTools& tools, Rows& out) const;
     void reduce(const float* responses, std::size_t width, std::size_t rows, std::size_t first_row,
-                OwnedBatch& means, OwnedBatch& patterns) const;
+                Rows& out) const;
 
     const ControlSettings& settings_;
     const Study& study_;

@@ -24,6 +24,7 @@ enum class DrawStream : std::uint32_t {
     folds = 11,
     shuffled_images = 12,
     band_weights = 13,
+    exchange = 16,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "kernels/random.hpp"
 
@@ -83,8 +86,7 @@ TWINSCREEN_FUNCTION inline void draw_set(DrawWords& words, std::uint32_t bound, 
 {
     std::uint32_t* drawn = scratch;
     std::uint32_t* place = scratch + count;
-    for (std::uint32_t i = 0; i < count; ++i)
-        drawn[i] = below(words.next(), bound - count + i + 1);
+    for (std::uint32_t i = 0; i < count; ++i) drawn[i] = below(words.next(), bound - count + i + 1);
     if (detail::count_smaller(drawn, count, place) != count * (count - 1) / 2) {
         detail::replace_repeated(drawn, count, bound);
         detail::count_smaller(drawn, count, place);
@@ -93,8 +95,8 @@ TWINSCREEN_FUNCTION inline void draw_set(DrawWords& words, std::uint32_t bound, 
 }
 
 /// A copy of a set in which `exchanged` ids, at positions drawn uniformly, are replaced by as many
-/// that are not in the set, drawn uniformly from all of those. Takes 2 * exchanged words: positions,
-/// then ids.
+/// that are not in the set, drawn uniformly from all of those. Takes 2 * exchanged words:
+/// positions, then ids.
 ///
 /// set      [count]          ascending ids of [0, bound)
 /// result   [count]          ascending; exactly `exchanged` ids are not in `set`
@@ -131,5 +133,43 @@ TWINSCREEN_FUNCTION inline void draw_mutant(DrawWords& words, std::uint32_t boun
     }
     while (passed < count) keep_next();
 }
+
+/// One id of a set to be replaced by one that is not in it.
+struct Exchange {
+    std::uint32_t position = 0;  ///< in the ascending set
+    std::uint32_t id = 0;        ///< in its place
+    std::uint32_t chance = 0;    ///< a word for whoever decides about it
+};
+
+/// Position and new id drawn uniformly; takes the words of one address.
+///
+/// set  [count]  ascending ids of [0, bound), count < bound
+TWINSCREEN_FUNCTION inline Exchange draw_exchange(DrawAddress at, std::uint32_t bound,
+                                                  const std::uint32_t* set,
+                                                  std::uint32_t count) noexcept
+{
+    const std::array<std::uint32_t, 4> words = draw_bits(at);
+    const std::uint32_t rank = below(words[1], bound - count);
+    std::uint32_t passed = 0;
+    for (std::uint32_t i = 0; i < count; ++i) passed += set[i] - i <= rank ? 1U : 0U;
+    return {below(words[0], count), rank + passed, words[2]};
+}
+
+/// Sets of consecutive members, drawn on the host: member m's words begin at `first`, 1024 * m
+/// addresses on. Several threads may call it at once.
+///
+/// sets  [members, set_size]
+void draw_sets(DrawAddress first, std::uint32_t bound, std::uint32_t set_size,
+               std::span<std::uint32_t> sets);
+
+/// Mutants of every parent, one for each of `sizes`, drawn on the host; mutant s of parent p is
+/// member p * sizes + s.
+///
+/// parents  [parents, set_size]
+/// sizes    [sizes]                       ids exchanged
+/// mutants  [parents, sizes, set_size]
+void draw_mutants(DrawAddress first, std::uint32_t bound, std::uint32_t set_size,
+                  std::span<const std::uint32_t> parents, std::span<const std::uint32_t> sizes,
+                  std::span<std::uint32_t> mutants);
 
 }  // namespace twinscreen

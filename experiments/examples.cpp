@@ -190,6 +190,16 @@ images = 25                     # of a set
 margin = 0.04                   # beyond the baseline, in units of the response
 draws = 100000                  # random sets for the baseline; the published study drew a million
 permutations = 10000            # of image labels; the published study drew 100,000
+
+[relational_control.multivariate]       # control of representational similarity
+images = 50                     # of a set
+draws = 20000                   # random sets for the baseline; the published study drew a million
+permutations = 5000             # of them for p; the published study took 100,000
+generations = 200               # the published study searched for 2,000
+# population = 200              # sets that survive a generation
+# optimiser = "genetic"         # also "greedy", "exchange", "annealing", for as many looks
+# similarities = "patterns"     # nothing of size images x images; default by stored_gib = 8
+# stop_below = 1e-4             # stop disentangling there
 )toml";
 
 }  // namespace twinscreen

@@ -1,5 +1,11 @@
 #include "experiments/relational_control/control_settings.hpp"
 
+#include <algorithm>
+
+#include <fmt/ranges.h>
+
+#include "kernels/set_draw.hpp"
+
 namespace twinscreen {
 namespace {
 
@@ -76,7 +82,78 @@ UnivariateSettings read_univariate(ConfigSection section)
     return settings;
 }
 
+SearchMethod method_named(const std::string& name)
+{
+    if (name == "greedy") return SearchMethod::greedy;
+    if (name == "exchange") return SearchMethod::exchange;
+    return name == "annealing" ? SearchMethod::annealing : SearchMethod::genetic;
+}
+
+void read_search(ConfigSection& section, SearchSettings& search)
+{
+    search.method = method_named(
+        section.one_of("optimiser", "genetic", {"genetic", "greedy", "exchange", "annealing"}));
+    search.generations = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "generations", search.generations, "", in_range<std::int64_t>(1, 1'000'000)));
+    search.population = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "population", search.population, "sets", in_range<std::int64_t>(1, 100'000)));
+    const Rule<std::vector<double>> shares{[](const std::vector<double>& values) {
+                                               return !values.empty() &&
+                                                      std::ranges::min(values) > 0.0 &&
+                                                      std::ranges::max(values) <= 1.0;
+                                           },
+                                           "shares above 0, at most 1"};
+    search.mutated_shares =
+        section.get_or<std::vector<double>>("mutated_shares", search.mutated_shares, "", shares);
+    search.block = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "block", search.block, "exchanges", in_range<std::int64_t>(1, 100'000)));
+    search.start_temperature = section.get_or<double>("start_temperature", search.start_temperature,
+                                                      "RSA", in_range(0.0, 10.0));
+    search.cooling = section.get_or<double>("cooling", search.cooling, "", in_range(1e-6, 1.0));
+    search.stop_below =
+        section.get_or<double>("stop_below", search.stop_below, "RSA", in_range(0.0, 1.0));
+}
+
+MultivariateSettings read_multivariate(ConfigSection section, Compat compat)
+{
+    MultivariateSettings settings;
+    settings.images = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "images", settings.images, "images", in_range<std::int64_t>(3, largest_set)));
+    settings.draws = static_cast<std::uint64_t>(
+        section.get_or<std::int64_t>("draws", static_cast<std::int64_t>(settings.draws), "sets",
+                                     in_range<std::int64_t>(100, most_draws)));
+    settings.permutations = static_cast<std::uint64_t>(section.get_or<std::int64_t>(
+        "permutations",
+        std::min<std::int64_t>(100'000, static_cast<std::int64_t>(settings.draws / 10)), "",
+        in_range<std::int64_t>(10, most_draws)));
+    const std::uint64_t slices = null_slices(compat);
+    if (settings.permutations * slices > settings.draws)
+        section.complain("permutations",
+                         fmt::format("{} permutations take {} random sets each, and there are {}",
+                                     settings.permutations, slices, settings.draws),
+                         fmt::format("draws = {}", settings.permutations * slices));
+    read_search(section, settings.search);
+    settings.search.set_size = settings.images;
+    settings.similarities = section.one_of("similarities", "auto", {"auto", "stored", "patterns"});
+    settings.stored_gib =
+        section.get_or<double>("stored_gib", settings.stored_gib, "GiB", in_range(0.0, 1e6));
+    section.reject_unknown_keys();
+    return settings;
+}
+
 }  // namespace
+
+std::uint64_t null_slices(Compat compat) { return compat == Compat::reference ? 3 : 4; }
+
+std::string MultivariateSettings::text() const
+{
+    return fmt::format(
+        "method {}, {} images, {} generations of {} sets, mutants {}, block {}, temperature {} x "
+        "{}, stop below {}",
+        static_cast<std::uint32_t>(search.method), images, search.generations, search.population,
+        fmt::join(search.mutated_shares, " "), search.block, search.start_temperature,
+        search.cooling, search.stop_below);
+}
 
 ControlSettings read_control_settings(ConfigSection& section)
 {
@@ -95,6 +172,8 @@ ControlSettings read_control_settings(ConfigSection& section)
         section.one_of("compat", "corrected", {"corrected", "reference"}) == "reference"
             ? Compat::reference
             : Compat::corrected;
+    if (section.has("multivariate"))
+        settings.multivariate = read_multivariate(section.child("multivariate"), settings.compat);
     if (section.has("univariate"))
         settings.univariate = read_univariate(section.child("univariate"));
     return settings;

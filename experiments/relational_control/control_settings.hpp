@@ -7,12 +7,18 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
+#include "experiments/relational_control/set_search.hpp"
 
 namespace twinscreen {
 
 /// Where the published procedure does something that looks unintended: do as it does, or do what
 /// was meant. What differs stands where it is done.
 enum class Compat { corrected, reference };
+
+/// Parts of the drawn sets that a null of differences takes: the baseline's and one for each
+/// objective as published; corrected, each objective has a baseline of its own, so that the two
+/// tests of a subject share no draws.
+std::uint64_t null_slices(Compat compat);
 
 /// Responses of one area of one subject in a file: [images, units].
 struct ImportedFile {
@@ -45,6 +51,19 @@ struct UnivariateSettings {
     std::uint64_t permutations = 100'000;  ///< of image labels, for p
 };
 
+/// Multivariate control (Gifford et al. 2024).
+struct MultivariateSettings {
+    std::uint32_t images = 50;             ///< of a set
+    std::uint64_t draws = 1'000'000;       ///< random sets of the baseline
+    std::uint64_t permutations = 100'000;  ///< of them, for p
+    SearchSettings search;                 ///< seed, chain and objective are set chain by chain
+    std::string similarities = "auto";     ///< "auto", "stored", "patterns"
+    double stored_gib = 8.0;               ///< most that "auto" stores [GiB]
+
+    /// What results of a search depend on.
+    std::string text() const;
+};
+
 struct ControlSettings {
     std::string units = "noise_ceiling > 0.5";  ///< kept units
     std::string subject_column = "subject";
@@ -56,6 +75,7 @@ struct ControlSettings {
     Compat compat = Compat::corrected;
     std::vector<ImportedFile> imports;  ///< empty: the responses of the campaign's twins
     std::optional<UnivariateSettings> univariate;
+    std::optional<MultivariateSettings> multivariate;
 };
 
 /// Reads `[relational_control]`; mistakes are complained of in the section.

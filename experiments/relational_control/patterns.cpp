@@ -26,9 +26,8 @@ Patterns read_patterns(const Study& study, const StageHistory& history)
     patterns.values = static_cast<const float*>(
         history.map(ResponseStage::stage_name, ResponseStage::pattern_column).data);
     patterns.columns = study.columns();
-    const OwnedBatch stored =
-        history.read(ResponseStage::stage_name, ResponseStage::usable_column, 0,
-                     history.items(ResponseStage::stage_name));
+    const OwnedBatch stored = history.read(ResponseStage::stage_name, ResponseStage::usable_column,
+                                           0, history.items(ResponseStage::stage_name));
     const auto usable = stored.values<std::uint8_t>();
     const std::size_t width = study.populations.size();
     for (std::uint32_t image = 0; image < usable.size() / width; ++image)

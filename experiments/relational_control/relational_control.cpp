@@ -3,7 +3,11 @@
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
+#include "experiments/relational_control/multivariate_baseline.hpp"
+#include "experiments/relational_control/multivariate_search.hpp"
+#include "experiments/relational_control/multivariate_statistics.hpp"
 #include "experiments/relational_control/response_stage.hpp"
+#include "experiments/relational_control/similarity_stage.hpp"
 #include "experiments/relational_control/univariate_baseline.hpp"
 #include "experiments/relational_control/univariate_selection.hpp"
 #include "experiments/relational_control/univariate_statistics.hpp"
@@ -32,7 +36,7 @@ public:
         study_ = make_study(settings_, units, inputs.seed, section);
         if (section.has_mistakes()) return;
         check_set_sizes(section, inputs);
-        add_stages();
+        add_stages(inputs);
     }
 
     std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
@@ -89,28 +93,69 @@ private:
                                          imported_->images(), stimuli));
     }
 
-    void check_set_sizes(ConfigSection& section, const CampaignInputs& inputs) const
+    std::uint64_t images(const CampaignInputs& inputs) const
     {
-        const std::uint64_t all = imported_ != nullptr ? imported_->images() : inputs.items();
-        if (!settings_.univariate || settings_.univariate->images <= all) return;
-        ConfigSection part = section.child("univariate");
-        part.complain("images", fmt::format("a set of {} images out of {}",
-                                            settings_.univariate->images, all));
+        if (imported_ == nullptr) return inputs.items();
+        const std::uint64_t limit = inputs.schedule.limit;
+        return limit > 0 ? std::min(limit, imported_->images()) : imported_->images();
     }
 
-    void add_stages()
+    void check_set_sizes(ConfigSection& section, const CampaignInputs& inputs) const
     {
-        stages_.push_back(std::make_unique<ResponseStage>(settings_, study_, imported_.get()));
-        if (!settings_.univariate) return;
-        stages_.push_back(std::make_unique<UnivariateBaseline>(settings_, study_));
-        stages_.push_back(std::make_unique<UnivariateSelection>(settings_, study_));
-        if (study_.test_folds() == 0) return;
-        stages_.push_back(std::make_unique<UnivariateStatistics>(settings_, study_));
+        const auto check = [&](const char* part, std::uint32_t size) {
+            if (size > images(inputs))
+                section.child(part).complain(
+                    "images", fmt::format("a set of {} images out of {}", size, images(inputs)));
+        };
+        if (settings_.univariate) check("univariate", settings_.univariate->images);
+        if (!settings_.multivariate) return;
+        check("multivariate", settings_.multivariate->images);
+        if (!settings_.patterns)
+            section.complain("patterns", "multivariate control needs patterns",
+                             "remove patterns = false");
+    }
+
+    void add_stages(const CampaignInputs& inputs)
+    {
+        add<ResponseStage>(settings_, study_, imported_.get());
+        if (settings_.univariate) {
+            add<UnivariateBaseline>(settings_, study_);
+            add<UnivariateSelection>(settings_, study_);
+            if (study_.test_folds() > 0) add<UnivariateStatistics>(settings_, study_);
+        }
+        if (!settings_.multivariate) return;
+        views_ = similarity_views(study_);
+        agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
+        if (agreement_->form() == SimilarityForm::stored) add<SimilarityStage>(study_, views_);
+        add<MultivariateBaseline>(settings_, study_, *agreement_);
+        add<MultivariateSearch>(settings_, study_, *agreement_);
+        if (study_.test_folds() > 0) add<MultivariateStatistics>(settings_, study_, views_);
+    }
+
+    template <class Stage, class... Arguments>
+    void add(Arguments&&... arguments)
+    {
+        stages_.push_back(std::make_unique<Stage>(std::forward<Arguments>(arguments)...));
+    }
+
+    /// Never by what the machine has: results of the two forms differ in the last digits.
+    SimilarityForm form(std::uint64_t items) const
+    {
+        const std::string& asked = settings_.multivariate->similarities;
+        if (asked != "auto")
+            return asked == "stored" ? SimilarityForm::stored : SimilarityForm::patterns;
+        const double bytes = static_cast<double>(items) * static_cast<double>(items) *
+                             static_cast<double>(study_.areas.size() * views_.views.size()) *
+                             sizeof(float);
+        return bytes <= settings_.multivariate->stored_gib * (1U << 30U) ? SimilarityForm::stored
+                                                                         : SimilarityForm::patterns;
     }
 
     ControlSettings settings_;
     std::unique_ptr<ImportedResponses> imported_;
     Study study_;
+    SimilarityViews views_;
+    std::unique_ptr<Agreement> agreement_;
     std::vector<std::unique_ptr<ControlStage>> stages_;
     ControlStage* current_ = nullptr;
 };

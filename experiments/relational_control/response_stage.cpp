@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "experiments/relational_control/columns.hpp"
 #include "kernels/pattern.hpp"
 
 namespace twinscreen {
-namespace {
-
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
-
-}  // namespace
-
 ResponseStage::ResponseStage(const ControlSettings& settings, const Study& study,
                              const ImportedResponses* imported)
     : settings_(settings), study_(study), imported_(imported)
@@ -33,7 +28,7 @@ StagePlan ResponseStage::plan(const CampaignInputs& inputs, const StageHistory&)
     stage.columns = {{"mean_response",
                       Domain::item,
                       ElementType::f32,
-                      {{"population", extent(study_.populations.size()), ""}},
+                      {axis_of("population", study_.populations.size())},
                       "",
                       "mean over the kept units that are not NaN"}};
     if (settings_.patterns) add_pattern_columns(stage);
@@ -68,14 +63,14 @@ void ResponseStage::add_pattern_columns(StagePlan& stage) const
     stage.columns.push_back({"pattern",
                              Domain::item,
                              ElementType::f32,
-                             {{"unit", extent(study_.columns()), ""}},
+                             {axis_of("unit", study_.columns())},
                              "",
                              "pattern over the kept units of a population, of mean 0 and norm 1; "
                              "NaN where it is constant or a unit is NaN"});
     stage.columns.push_back({"usable",
                              Domain::item,
                              ElementType::u8,
-                             {{"population", extent(study_.populations.size()), ""}},
+                             {axis_of("population", study_.populations.size())},
                              "",
                              "1 where the population has a pattern"});
 }
@@ -102,9 +97,10 @@ void ResponseStage::run(const Shard& shard, ShardTools& tools)
 {
     const std::int64_t rows = extent(shard.items.count);
     const Shape cells{rows, extent(units_.size())};
-    Rows out{OwnedBatch(ElementType::f32, cells),
-             OwnedBatch(ElementType::f32, {rows, settings_.patterns ? extent(study_.columns()) : 0}),
-             OwnedBatch(ElementType::u8, cells)};
+    Rows out{
+        OwnedBatch(ElementType::f32, cells),
+        OwnedBatch(ElementType::f32, {rows, settings_.patterns ? extent(study_.columns()) : 0}),
+        OwnedBatch(ElementType::u8, cells)};
     if (imported_ != nullptr) {
         std::vector<float> raw;
         imported_->read(index_of(shard.items.first), shard.items.count, raw);

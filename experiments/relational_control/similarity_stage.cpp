@@ -4,13 +4,12 @@
 #include <limits>
 
 #include "engine/run/progress.hpp"
+#include "experiments/relational_control/columns.hpp"
 
 namespace twinscreen {
 namespace {
 
 constexpr std::size_t column_block = 1024;
-
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
 
 std::uint64_t rows_of_shard(std::size_t row_bytes)
 {
@@ -55,8 +54,7 @@ StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory
         stage.columns.push_back({fmt::format("similarity_{}", view),
                                  Domain::item,
                                  ElementType::f32,
-                                 {{"other", extent(items), ""},
-                                  {"area", extent(study_.areas.size()), ""}},
+                                 {axis_of("other", items), axis_of("area", study_.areas.size())},
                                  "",
                                  "Pearson correlation of patterns, mean over the view's "
                                  "populations; NaN where other >= item"});
@@ -69,8 +67,8 @@ StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory
     stage.tables.describe_items = [this](ItemRange range) {
         const auto first =
             patterns_.images.begin() + static_cast<std::ptrdiff_t>(index_of(range.first));
-        return Table{{{"image", "",
-                       std::vector<std::int64_t>(first, first + extent(range.count))}}};
+        return Table{
+            {{"image", "", std::vector<std::int64_t>(first, first + extent(range.count))}}};
     };
     stage.settings = {{"study", study_.digest()}};
     return stage;
@@ -105,9 +103,9 @@ void SimilarityStage::run(const Shard& shard, ShardTools& tools)
     for (std::size_t view = 0; view < views.size(); ++view) {
         const auto values = views[view].values<float>();
         for (std::size_t row = 0; row < rows; ++row)
-            std::ranges::fill(values.subspan((row * items + first + row) * areas,
-                                             (items - first - row) * areas),
-                              nan);
+            std::ranges::fill(
+                values.subspan((row * items + first + row) * areas, (items - first - row) * areas),
+                nan);
         tools.write(ColumnId{static_cast<std::uint32_t>(view)}, std::move(views[view]));
     }
 }

@@ -14,8 +14,7 @@ class SimilarityStage final : public ControlStage {
 public:
     static constexpr const char* stage_name = "similarity";
 
-    SimilarityStage(const Study& study, const SimilarityViews& views)
-        : study_(study), views_(views)
+    SimilarityStage(const Study& study, const SimilarityViews& views) : study_(study), views_(views)
     {
     }
 

@@ -15,8 +15,8 @@ struct PopulationShare {
     friend bool operator==(const PopulationShare&, const PopulationShare&) = default;
 };
 
-/// One way to see all areas: through the mean similarities of some subjects. Sets are chosen through
-/// the view of a fold's training subjects and tested through that of the test subject.
+/// One way to see all areas: through the mean similarities of some subjects. Sets are chosen
+/// through the view of a fold's training subjects and tested through that of the test subject.
 struct SimilarityView {
     std::string name;
     std::vector<std::vector<PopulationShare>> areas;  ///< [areas], weights add up to 1

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "engine/run/progress.hpp"
+#include "experiments/relational_control/columns.hpp"
 #include "kernels/draw_means.hpp"
 #include "kernels/set_draw.hpp"
 
@@ -15,8 +16,6 @@ constexpr std::uint64_t shard_draws = 8192;
 constexpr std::uint64_t read_rows = std::uint64_t{1} << 16U;
 constexpr ColumnId image_column{1};
 constexpr ColumnId train_column{2};
-
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
 
 /// The images of one draw, ascending.
 class SetDraw {
@@ -66,14 +65,14 @@ StagePlan UnivariateBaseline::plan(const CampaignInputs& inputs, const StageHist
         "{} of {} images have a response of every population, and a set takes {} images",
         responses_.usable.size(), responses_.images(), settings_.images);
 
-    const Axis fold{"fold", extent(study_.folds.size()), ""};
-    const Axis area{"area", extent(study_.areas.size()), ""};
-    const Axis rank{"rank", extent(settings_.images), ""};
+    const Axis fold = axis_of("fold", study_.folds.size());
+    const Axis area = axis_of("area", study_.areas.size());
+    const Axis rank = axis_of("rank", settings_.images);
     stage.columns = {
         {"mean_response",
          Domain::item,
          ElementType::f32,
-         {{"population", extent(study_.populations.size()), ""}},
+         {axis_of("population", study_.populations.size())},
          "",
          "mean over the images of a random set"},
         {"baseline_image",

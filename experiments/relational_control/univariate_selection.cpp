@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "experiments/relational_control/columns.hpp"
+
 namespace twinscreen {
 namespace {
 
@@ -13,8 +15,6 @@ constexpr ColumnId partial_count_column{2};
 constexpr ColumnId image_column{3};
 constexpr ColumnId passed_column{4};
 constexpr std::array<ColumnId, 2> response_columns{ColumnId{5}, ColumnId{6}};
-
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
 
 /// +1 where a set raises the area, -1 where it lowers it.
 double sign_of(std::size_t condition, std::size_t side)
@@ -38,12 +38,12 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
     stage.plan.items = responses_.images();
     stage.plan.shard_items = shard_images;
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
-    const Axis pair{"pair", extent(study_.pairs.size()), ""};
-    const Axis fold{"fold", extent(study_.folds.size()), ""};
-    const Axis condition{"condition", extent(control_conditions), ""};
-    const Axis rank{"rank", extent(settings_.images), ""};
+    const Axis pair = axis_of("pair", study_.pairs.size());
+    const Axis fold = axis_of("fold", study_.folds.size());
+    const Axis condition = axis_of("condition", control_conditions);
+    const Axis rank = axis_of("rank", settings_.images);
     const auto response_spec = [&](const char* name, const char* text) {
-        const Axis subject{"subject", extent(study_.subjects.size()), ""};
+        const Axis subject = axis_of("subject", study_.subjects.size());
         return ColumnSpec{
             name, Domain::stage, ElementType::f32, {pair, fold, condition, rank, subject},
             "",   text};

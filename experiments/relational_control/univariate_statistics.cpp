@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/run/progress.hpp"
+#include "experiments/relational_control/columns.hpp"
 #include "experiments/relational_control/group_statistics.hpp"
 #include "experiments/statistics.hpp"
 
@@ -45,8 +46,6 @@ constexpr std::array<CellColumnText, 8> group_columns{{
      "subjects, or where test subjects share animals"},
 }};
 
-std::int64_t extent(std::size_t count) { return static_cast<std::int64_t>(count); }
-
 Table side_table()
 {
     return {{{"name", "", std::vector<std::string>{"first area", "second area"}}}};
@@ -59,13 +58,6 @@ double mean_of(std::span<const float> responses, std::span<const std::uint32_t> 
     double sum = 0.0;
     for (const std::uint32_t row : set) sum += static_cast<double>(responses[2 * row + side]);
     return set.empty() ? nan : sum / static_cast<double>(set.size());
-}
-
-OwnedBatch one_row(std::span<const double> values, Shape row)
-{
-    OwnedBatch batch(ElementType::f64, row.with_rows(1));
-    std::ranges::copy(values, batch.values<double>().begin());
-    return batch;
 }
 
 }  // namespace
@@ -103,8 +95,8 @@ StagePlan UnivariateStatistics::plan(const CampaignInputs& inputs, const StageHi
     stage.plan.stage = stage_name;
     stage.plan.items = study_.pairs.size() * study_.test_folds();
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
-    const Axis pair{"pair", extent(study_.pairs.size()), ""};
-    const Axis condition{"condition", extent(control_conditions), ""};
+    const Axis pair = axis_of("pair", study_.pairs.size());
+    const Axis condition = axis_of("condition", control_conditions);
     const Axis side{"side", 2, ""};
     const auto add = [&](const char* name, Domain domain, std::vector<Axis> row, const char* text) {
         stage.columns.push_back({name, domain, ElementType::f64, std::move(row), "", text});
@@ -179,25 +171,24 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
     std::ranges::transform(rejected, values[significant].begin(),
                            [](bool is) { return is ? 1.0 : 0.0; });
     for (std::uint32_t column = 0; column < cell_columns.size(); ++column)
-        tools.write(ColumnId{column}, one_row(values[column], {extent(control_conditions), 2}));
+        tools.write(ColumnId{column}, batch_of(values[column], {1, extent(control_conditions), 2}));
     const std::array<double, 2> base{mean_of(table, baseline[0], 0),
                                      mean_of(table, baseline[1], 1)};
-    tools.write(baseline_column, one_row(base, {2}));
+    tools.write(baseline_column, batch_of(base, {1, 2}));
     std::vector<double> first, second;
     for (std::size_t row = 0; row < responses_.usable.size(); ++row) {
         first.push_back(static_cast<double>(table[2 * row]));
         second.push_back(static_cast<double>(table[2 * row + 1]));
     }
     const std::array<double, 1> correlation{pearson(first, second)};
-    tools.write(correlation_column, one_row(correlation, Shape{}));
+    tools.write(correlation_column, batch_of(correlation, {1}));
 }
 
 SummaryRows UnivariateStatistics::combine(const StageResults& results)
 {
     const std::size_t subjects = study_.test_folds(), pairs = study_.pairs.size();
     const auto read = [&](std::uint32_t column) {
-        const OwnedBatch all = results.read(ColumnId{column}, 0, pairs * subjects);
-        return std::vector<double>(all.values<double>().begin(), all.values<double>().end());
+        return numbers_of(results.read(ColumnId{column}, 0, pairs * subjects));
     };
     /// Values of all test subjects of one pair, in one cell of so many.
     const auto over_subjects = [&](const std::vector<double>& values, std::size_t pair,
@@ -237,9 +228,7 @@ SummaryRows UnivariateStatistics::combine(const StageResults& results)
     SummaryRows summary;
     std::uint32_t column = first_summary;
     const auto add = [&](const std::vector<double>& values, const Shape& shape) {
-        OwnedBatch batch(ElementType::f64, shape);
-        std::ranges::copy(values, batch.values<double>().begin());
-        summary.emplace_back(ColumnId{column++}, std::move(batch));
+        summary.emplace_back(ColumnId{column++}, batch_of(values, shape));
     };
     for (const std::vector<double>& values : group)
         add(values, {extent(pairs), extent(control_conditions), 2});
@@ -253,10 +242,8 @@ std::vector<std::string> UnivariateStatistics::report(const StageResults& result
                                                       const std::filesystem::path&)
 {
     std::array<std::vector<double>, group_columns.size()> group;
-    for (std::uint32_t column = 0; column < group_columns.size(); ++column) {
-        const OwnedBatch all = results.read(ColumnId{first_summary + column}, 0, 1);
-        group[column].assign(all.values<double>().begin(), all.values<double>().end());
-    }
+    for (std::uint32_t column = 0; column < group_columns.size(); ++column)
+        group[column] = numbers_of(results.read(ColumnId{first_summary + column}, 0, 1));
     const OwnedBatch base =
         results.read(ColumnId{first_summary + std::uint32_t{group_columns.size()}}, 0, 1);
     std::vector<std::string> lines{

@@ -1,0 +1,26 @@
+#include "experiments/relational_control/agreement.hpp"
+
+#include "experiments/relational_control/similarity_stage.hpp"
+
+namespace twinscreen {
+
+void Agreement::open(const StageHistory& history)
+{
+    patterns_ = read_patterns(study_, history);
+    stored_.clear();
+    if (form_ == SimilarityForm::patterns) return;
+    for (std::size_t view = 0; view < views_.views.size(); ++view)
+        stored_.push_back(static_cast<const float*>(
+            history.map(SimilarityStage::stage_name, ColumnId{static_cast<std::uint32_t>(view)})
+                .data));
+}
+
+std::unique_ptr<PairSimilarity> Agreement::of(std::size_t view, std::size_t pair) const
+{
+    const AreaPair& areas = study_.pairs[pair];
+    return from_stored({stored_[view], items(), static_cast<std::uint32_t>(study_.areas.size()),
+                        static_cast<std::uint32_t>(areas.first),
+                        static_cast<std::uint32_t>(areas.second)});
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "experiments/relational_control/pair_similarity.hpp"
+#include "experiments/relational_control/patterns.hpp"
+#include "experiments/relational_control/similarity_views.hpp"
+
+namespace twinscreen {
+
+/// Where similarities of two images come from: looked up, or computed of their patterns.
+enum class SimilarityForm { stored, patterns };
+
+/// Scores sets of images: how far two areas agree about them, seen through a view.
+class Agreement {
+public:
+    Agreement(const Study& study, const SimilarityViews& views, SimilarityForm form)
+        : study_(study), views_(views), form_(form)
+    {
+    }
+
+    /// Once earlier stages are finished. Valid until the history is closed.
+    void open(const StageHistory& history);
+
+    /// Items 0 ... items() - 1 are the images that have a pattern in every population.
+    std::size_t items() const noexcept { return patterns_.items(); }
+    std::uint32_t image(std::uint32_t item) const { return patterns_.images[item]; }
+    /// One for each thread that uses it.
+    std::unique_ptr<PairSimilarity> of(std::size_t view, std::size_t pair) const;
+
+    const SimilarityViews& views() const noexcept { return views_; }
+    SimilarityForm form() const noexcept { return form_; }
+
+private:
+    const Study& study_;
+    const SimilarityViews& views_;
+    SimilarityForm form_;
+    Patterns patterns_;
+    std::vector<const float*> stored_;  ///< [views]
+};
+
+}  // namespace twinscreen

@@ -70,8 +70,8 @@ public:
         Values values(images_.size() * most_labels, 0.0);
         for (std::size_t slot = 0; slot < images_.size(); ++slot)
             for (std::size_t area = 0; area < study_.areas; ++area)
-                values[slot * most_labels + area] =
-                    static_cast<double>(study_.responses[images_[slot] * study_.areas + area]);
+                values[slot * most_labels + area] = static_cast<double>(
+                    study_.responses[std::size_t{images_[slot]} * study_.areas + area]);
         return values;
     }
 

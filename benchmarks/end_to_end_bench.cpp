@@ -138,7 +138,8 @@ public:
     {
         ReplayStream stream(batches_, plan());
         const auto ignore = [](ColumnId, OwnedBatch) {};
-        ShardTools tools{stream, *stage_.forward, ignore, *executor_, campaign_.seed, [] {}};
+        ShardTools tools{stream,         *stage_.forward, ignore,  *executor_,
+                         campaign_.seed, [] {},           scratch_};
         for (std::uint64_t id = 0; id < plan().shards(); ++id) {
             const Shard shard = plan().shard(ShardId{id});
             stream.start(shard.items);
@@ -197,7 +198,8 @@ public:
             const auto keep = [&](ColumnId column, OwnedBatch values) {
                 rows.emplace_back(column, std::move(values));
             };
-            ShardTools tools{stream, *stage_.forward, keep, *executor_, campaign_.seed, [] {}};
+            ShardTools tools{stream,         *stage_.forward, keep,    *executor_,
+                             campaign_.seed, [] {},           scratch_};
             stream.start(shard.items);
             campaign_.experiment->run_shard(shard, tools);
             std::promise<void> sealed;
@@ -260,7 +262,8 @@ private:
             const auto keep = [&](ColumnId column, OwnedBatch values) {
                 rows->emplace_back(column, std::move(values));
             };
-            ShardTools tools{replay, *stage_.forward, keep, *executor_, campaign_.seed, [] {}};
+            ShardTools tools{replay,         *stage_.forward, keep,    *executor_,
+                             campaign_.seed, [] {},           scratch_};
             replay.start(shard.items);
             campaign_.experiment->run_shard(shard, tools);
         }
@@ -270,6 +273,8 @@ private:
     fs::path folder_;
     Campaign campaign_;
     StagePlan stage_;
+    StageScratch stage_scratch_{folder_ / "scratch", "bench"};
+    ShardScratch scratch_{stage_scratch_, ShardId{0}};
     std::unique_ptr<Executor> executor_ = make_host_executor();
     std::unique_ptr<Communicator> communicator_ = make_local_communicator();
     std::vector<InputBatch> batches_;

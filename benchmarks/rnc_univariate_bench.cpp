@@ -3,9 +3,11 @@
 
 #include "benchmarks/bench_support.hpp"
 #include "experiments/relational_control/label_tests.hpp"
+#include "experiments/relational_control/univariate_null.hpp"
 #include "kernels/draw_means.hpp"
 #include "kernels/normal.hpp"
 #include "kernels/partial_shuffle.hpp"
+#include "kernels/set_draw.hpp"
 
 namespace twinscreen {
 namespace {
@@ -91,13 +93,15 @@ void baseline()
 
     const double seconds = bench::seconds_of([&] {
         on_all_cores([&](std::uint32_t core, std::uint32_t cores) {
-            PartialShuffle shuffle(images);
+            std::vector<std::uint32_t> scratch(2 * set_size);
             std::vector<std::uint32_t> sets(at_once * set_size);
             std::vector<double> means(at_once * columns);
             for (std::uint32_t first = core * at_once; first < draws; first += cores * at_once) {
-                for (std::uint32_t draw = 0; draw < at_once; ++draw)
-                    shuffle.draw({seed, DrawStream::null_draw, first + draw, 0},
-                                 std::span(sets).subspan(draw * set_size, set_size));
+                for (std::uint32_t draw = 0; draw < at_once; ++draw) {
+                    DrawWords words({seed, DrawStream::null_draw, first + draw, 0});
+                    draw_set(words, images, set_size, sets.data() + draw * set_size,
+                             scratch.data());
+                }
                 draw_means(table, sets, set_size, columns, means);
             }
         });

@@ -99,4 +99,97 @@ lambda = { from = 1, to = 1e6, steps = 13 }
 # bundles = "all"               # write a twin for every tap; default: for the best one of each network
 )toml";
 
+const char* const relational_control_example =
+    R"toml(# Relational neural control (Gifford, Jastrzebowska, Singer & Cichy 2024): which images make two areas
+# behave alike, and which apart? As it stands, it compares cells of coarse and of fine spatial frequency
+# in three analytic "subjects", and needs no files.
+name = "my_control"
+seed = 1
+
+[[twins]]                       # who answers; subject and area may be named here
+family = "gabor_energy"
+name = "a coarse"
+subject = "a"
+area = "coarse"
+positions = 2
+orientations = 4
+spatial_frequencies = [0.5, 0.7, 1.0]
+
+[[twins]]
+family = "gabor_energy"
+name = "a fine"
+subject = "a"
+area = "fine"
+positions = 2
+orientations = 4
+spatial_frequencies = [1.5, 2.0, 2.8]
+
+[[twins]]
+family = "gabor_energy"
+name = "b coarse"
+subject = "b"
+area = "coarse"
+positions = 2
+orientations = 5
+spatial_frequencies = [0.5, 0.7, 1.0]
+
+[[twins]]
+family = "gabor_energy"
+name = "b fine"
+subject = "b"
+area = "fine"
+positions = 2
+orientations = 5
+spatial_frequencies = [1.5, 2.0, 2.8]
+
+[[twins]]
+family = "gabor_energy"
+name = "c coarse"
+subject = "c"
+area = "coarse"
+positions = 2
+orientations = 6
+spatial_frequencies = [0.5, 0.7, 1.0]
+
+[[twins]]
+family = "gabor_energy"
+name = "c fine"
+subject = "c"
+area = "fine"
+positions = 2
+orientations = 6
+spatial_frequencies = [1.5, 2.0, 2.8]
+
+[[stimuli]]                     # the images to choose from
+count = 4000
+[stimuli.pink_noise]
+alpha = 1.0
+
+[relational_control]
+units = ""                      # kept units; default "noise_ceiling > 0.5"
+# pairs = ["coarse - fine"]     # default: each two areas
+# folds = "none"                # default: leave one subject out
+# compat = "reference"          # do as the published code where it does something unintended
+
+# [[relational_control.areas]]  # areas by a filter over the unit table; parts (FFA-1, FFA-2) join
+# name = "FFA"
+# units = "area in ['FFA-1', 'FFA-2']"
+
+# [[relational_control.subjects]]       # areas that come from different animals
+# members = ["monkey A", "mouse 1"]
+
+# [[relational_control.responses]]      # instead of twins and stimuli: responses [images, units] in files
+# file = "sub-01_V1.h5"                 # or .npy
+# dataset = "insilico_fmri_responses"
+# noise_ceiling = "sub-01_V1_ncsnr.npy"
+# subject = "sub-01"
+# area = "V1"
+
+[relational_control.univariate] # control of the mean response of an area
+images = 25                     # of a set
+margin = 0.04                   # beyond the baseline, in units of the response
+draws = 100000                  # random sets for the baseline; the published study drew a million
+permutations = 10000            # of image labels; the published study drew 100,000
+)toml";
+
 }  // namespace twinscreen

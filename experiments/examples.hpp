@@ -6,5 +6,6 @@ namespace twinscreen {
 extern const char* const screen_example;
 extern const char* const encoding_score_example;
 extern const char* const fit_readout_example;
+extern const char* const relational_control_example;
 
 }  // namespace twinscreen

@@ -8,6 +8,7 @@ ExperimentRegistry known_experiments()
     register_screen(registry);
     register_encoding_score(registry);
     register_fit_readout(registry);
+    register_relational_control(registry);
     return registry;
 }
 

@@ -11,5 +11,6 @@ ExperimentRegistry known_experiments();
 void register_screen(ExperimentRegistry& registry);
 void register_encoding_score(ExperimentRegistry& registry);
 void register_fit_readout(ExperimentRegistry& registry);
+void register_relational_control(ExperimentRegistry& registry);
 
 }  // namespace twinscreen

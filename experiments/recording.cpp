@@ -28,6 +28,8 @@ AxisOrder order_of(const std::string& layout, const std::vector<std::uint64_t>& 
     return shape[0] == items ? AxisOrder{1, 0} : AxisOrder{0, 1};
 }
 
+}  // namespace
+
 std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType type)
 {
     const auto convert = [&]<class T>(T, const auto& widened) {
@@ -56,8 +58,6 @@ std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType 
     }
     throw Error(Error::Kind::internal, fmt::format("a recording of {}", name_of(type)));
 }
-
-}  // namespace
 
 Recording read_recording(const std::filesystem::path& path, const std::string& layout,
                          std::uint64_t items, Missing missing)

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "engine/base/types.hpp"
 
 namespace twinscreen {
 
@@ -31,5 +34,8 @@ struct Recording {
 enum class Missing { refuse, keep };
 Recording read_recording(const std::filesystem::path& file, const std::string& layout,
                          std::uint64_t items, Missing missing = Missing::refuse);
+
+/// Values as they lie in a file, of any type but u64 and bf16.
+std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType type);
 
 }  // namespace twinscreen

@@ -127,6 +127,18 @@ double quantile(std::vector<double> values, double q)
     return values[below_place] + share * (values[above_place] - values[below_place]);
 }
 
+double mean(std::span<const double> values)
+{
+    double sum = 0.0;
+    std::size_t count = 0;
+    for (const double value : values) {
+        if (std::isnan(value)) continue;
+        sum += value;
+        ++count;
+    }
+    return sum / static_cast<double>(count);
+}
+
 double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
 
 std::vector<std::uint32_t> draw_resamples(std::uint32_t images, std::uint32_t resamples,

@@ -9,6 +9,8 @@ namespace twinscreen {
 /// Pearson correlation of the pairs without NaN; NaN below two such pairs or where one side does
 /// not vary.
 double pearson(std::span<const double> x, std::span<const double> y);
+/// Mean of the values that are not NaN; NaN if there are none.
+double mean(std::span<const double> values);
 /// Median of the values that are not NaN; NaN if there are none.
 double median(std::vector<double> values);
 /// Quantile q in 0..1 with linear interpolation (as numpy) of the values that are not NaN.

@@ -26,6 +26,7 @@ enum class DrawStream : std::uint32_t {
     band_weights = 13,
     permuted_images = 14,
     permuted_labels = 15,
+    exchange = 16,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

@@ -48,6 +48,8 @@ void read_run_section(ConfigSection section, Campaign& campaign)
         "reader_threads", 0, "threads", in_range<std::int64_t>(1, 256)));
     run.queue_mib = static_cast<int>(section.get_or<std::int64_t>(
         "queue_mib", run.queue_mib, "MiB", in_range<std::int64_t>(1, 65536)));
+    run.scratch_s =
+        section.get_or<double>("scratch_seconds", run.scratch_s, "s", in_range(0.0, 86400.0));
     run.silence_s = section.get_or<double>("silence", run.silence_s, "s", in_range(2.0, 3600.0));
     run.mixed_numerics = section.one_of("numerics", "same", {"same", "mixed"}) == "mixed";
     run.queue = section.one_of("queue", "auto", {"auto", "service", "static"});
@@ -99,9 +101,7 @@ void read_stimuli(ConfigSection& root, Campaign& campaign)
         sets.push_back(std::move(set));
     }
     if (sets.empty())
-        root.complain(
-            "stimuli", "the campaign has no [[stimuli]]",
-            "twinscreen list shows the kinds of stimuli; twinscreen init writes an example");
+        campaign.stimuli = no_stimuli();
     else if (complete)
         campaign.stimuli = concatenate(std::move(sets));
 }
@@ -125,6 +125,10 @@ void read_experiment(ConfigSection& root, Campaign& campaign, const ExperimentRe
         if (entry.needs_twins && !root.has("twins"))
             root.complain("twins", "the campaign has no [[twins]]",
                           "name a bundle, or family = \"gabor_energy\", which needs no files");
+        if (entry.needs_stimuli && !root.has("stimuli"))
+            root.complain(
+                "stimuli", "the campaign has no [[stimuli]]",
+                "twinscreen list shows the kinds of stimuli; twinscreen init writes an example");
     }
     if (campaign.experiment_name.empty())
         root.complain(registry.entries().front().name,
@@ -134,7 +138,7 @@ void read_experiment(ConfigSection& root, Campaign& campaign, const ExperimentRe
 /// Item columns that covariates name, as the first stimulus has them.
 void check_covariates(ConfigSection& root, const Campaign& campaign)
 {
-    if (!campaign.stimuli || root.has_mistakes()) return;
+    if (!campaign.stimuli || campaign.stimuli->count() == 0 || root.has_mistakes()) return;
     const Table described = campaign.stimuli->describe({ItemId{0}, 1});
     std::vector<ConfigSection> sections = root.children("twins");
     for (std::size_t twin = 0; twin < campaign.covariates.size(); ++twin)

@@ -20,6 +20,7 @@ struct RunSettings {
     BadImage on_bad_image = BadImage::stop;
     bool accept_changed_stimuli = false;  ///< go on although files have other sizes or contents
     std::string queue = "auto";           ///< "auto", "service", "static"
+    double scratch_s = 30.0;              ///< between two saves of an unfinished shard [s]
     double silence_s = 20.0;              ///< a rank silent for longer ends the job [s]
 };
 

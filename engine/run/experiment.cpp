@@ -1,6 +1,7 @@
 #include "engine/run/experiment.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace twinscreen {
 
@@ -15,12 +16,24 @@ bool StageHistory::has(std::string_view stage) const
     return stages_.find(stage) != stages_.end();
 }
 
-OwnedBatch StageHistory::read(std::string_view stage, ColumnId column, std::uint64_t first_row,
+const StageHistory::Stage& StageHistory::stage(std::string_view name) const
+{
+    const auto found = stages_.find(name);
+    TWINSCREEN_REQUIRE(found != stages_.end(), internal, "stage '{}' is not finished", name);
+    return found->second;
+}
+
+std::uint64_t StageHistory::items(std::string_view name) const { return stage(name).plan.items; }
+
+OwnedBatch StageHistory::read(std::string_view name, ColumnId column, std::uint64_t first_row,
                               std::uint64_t rows) const
 {
-    const auto found = stages_.find(stage);
-    TWINSCREEN_REQUIRE(found != stages_.end(), internal, "stage '{}' is not finished", stage);
-    return found->second.sink->read(column, first_row, rows);
+    return stage(name).sink->read(column, first_row, rows);
+}
+
+ConstBatch StageHistory::map(std::string_view name, ColumnId column) const
+{
+    return stage(name).sink->map(column);
 }
 
 void StageHistory::add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete)
@@ -94,6 +107,25 @@ std::uint64_t choose_shard_items(std::uint64_t items, std::uint64_t batch, doubl
 }
 
 }  // namespace
+
+StagePlan plan_without_stimuli(std::string items_are)
+{
+    StagePlan stage;
+    stage.forward = std::make_shared<ForwardPlan>(
+        std::span<Twin>{}, std::span<const TwinCovariates>{}, ForwardWants{false, false});
+    stage.reads_stimuli = false;
+    stage.items_are = std::move(items_are);
+    return stage;
+}
+
+std::function<Table(ItemRange)> number_items(std::string column)
+{
+    return [column = std::move(column)](ItemRange items) {
+        std::vector<std::int64_t> numbers(items.count);
+        std::iota(numbers.begin(), numbers.end(), static_cast<std::int64_t>(index_of(items.first)));
+        return Table{{{column, "", std::move(numbers)}}};
+    };
+}
 
 void describe_stimuli(const CampaignInputs& inputs, StageTables& tables)
 {

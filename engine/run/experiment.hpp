@@ -15,6 +15,7 @@
 #include "engine/run/covariates.hpp"
 #include "engine/run/forward_plan.hpp"
 #include "engine/run/input_reader.hpp"
+#include "engine/run/shard_scratch.hpp"
 #include "engine/schedule/plan.hpp"
 #include "engine/store/sink.hpp"
 
@@ -55,8 +56,12 @@ struct StagePlan {
 class StageHistory {
 public:
     bool has(std::string_view stage) const;
-    OwnedBatch read(std::string_view stage, ColumnId column, std::uint64_t first_row,
+    /// Items of a finished stage.
+    std::uint64_t items(std::string_view stage) const;
+    OwnedBatch read(std::string_view name, ColumnId column, std::uint64_t first_row,
                     std::uint64_t rows) const;
+    /// A whole column as memory, see `ResultSink::map`; valid until the history is closed.
+    ConstBatch map(std::string_view name, ColumnId column) const;
     /// was_complete  the stage was found complete: somebody may have damaged it since
     void add(const Plan& plan, std::unique_ptr<ResultSink> sink, bool was_complete);
     /// Independent. Reads part `part` of `parts` of the stages that were found complete and
@@ -72,6 +77,8 @@ private:
         std::unique_ptr<ResultSink> sink;
         bool is_verified = true;
     };
+    const Stage& stage(std::string_view name) const;
+
     std::map<std::string, Stage, std::less<>> stages_;
 };
 
@@ -112,6 +119,7 @@ struct ShardTools {
     std::uint64_t seed = 0;
     /// Throws StopRequested if the job was asked to stop; for long loops.
     std::function<void()> check_stop;
+    ShardScratch& scratch;  ///< for shards that are too long to be lost; stops in order, too
 };
 
 /// One analysis: a sequence of stages, each a bag of independent shards.
@@ -156,6 +164,7 @@ public:
         std::string example;  ///< a commented campaign that runs as it is, for `init`
         Factory make;
         bool needs_twins = true;
+        bool needs_stimuli = true;  ///< false: `check` complains where stimuli are missing
     };
 
     /// Throws Error(internal) for a name that exists already.
@@ -166,6 +175,12 @@ public:
 private:
     std::vector<Entry> entries_;
 };
+
+/// A stage that reads no stimuli and computes no network; the plan stays to be filled.
+StagePlan plan_without_stimuli(std::string items_are);
+
+/// Describes items by their number alone, in a column of that name.
+std::function<Table(ItemRange)> number_items(std::string column);
 
 /// Fills `tables` with the description of the campaign's stimuli: a table, or above 10^7 synthetic
 /// items the function that makes them (their identity text).

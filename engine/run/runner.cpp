@@ -11,6 +11,7 @@
 #include "engine/run/agreement.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/reader_threads.hpp"
+#include "engine/run/shard_scratch.hpp"
 #include "engine/run/telemetry.hpp"
 #include "engine/run/worker.hpp"
 #include "engine/schedule/shard_queue.hpp"
@@ -60,10 +61,15 @@ std::string facts_text(const Twin& twin)
     return text;
 }
 
+std::filesystem::path store_file(const Run& run, const StagePlan& stage)
+{
+    return run.folder / (stage.plan.stage + ".h5");
+}
+
 StoreOptions store_options(const Run& run, const StagePlan& stage)
 {
     StoreOptions options;
-    options.file = run.folder / (stage.plan.stage + ".h5");
+    options.file = store_file(run, stage);
     options.identity = stage_identity(run.campaign, stage);
     options.numerics = run.numerics;
     options.allow_mixed_numerics = run.campaign.run.mixed_numerics;
@@ -87,6 +93,27 @@ StoreOptions store_options(const Run& run, const StagePlan& stage)
         options.provenance.push_back({"stimulus_facts." + twin.spec.name, facts_text(twin)});
     }
     return options;
+}
+
+std::filesystem::path scratch_folder(const Run& run, const StagePlan& stage)
+{
+    return run.folder / "scratch" / stage.plan.stage;
+}
+
+/// A state is taken up by what would have computed the same.
+StageScratch scratch_of(const Run& run, const StagePlan& stage)
+{
+    Digest owner;
+    for (const auto& [name, value] : stage_identity(run.campaign, stage))
+        owner.add(name).add(value);
+    owner.add(build_text());
+    if (!run.campaign.run.mixed_numerics) owner.add(run.numerics);
+    StageScratch scratch;
+    scratch.folder = scratch_folder(run, stage);
+    scratch.owner = owner.hex();
+    scratch.seconds = run.campaign.run.scratch_s;
+    scratch.stop = &run.stop;
+    return scratch;
 }
 
 /// What rank 0 shows of a stage.
@@ -197,7 +224,8 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     settings.stop = &run.stop;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
-    Worker worker({*run.campaign.experiment, stage, sink, *tools.queue, *reader, run.stop,
+    StageScratch scratch = scratch_of(run, stage);
+    Worker worker({*run.campaign.experiment, stage, sink, *tools.queue, *reader, scratch, run.stop,
                    run.communicator.rank(), run.campaign.seed, elapsed});
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
@@ -236,13 +264,17 @@ bool combine_stage(Run& run, const StagePlan& stage, ResultSink& sink)
 bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
 {
     StageTools tools;
+    const bool is_root = run.communicator.rank() == 0;
+    // A store that begins anew takes up nothing from an earlier one.
+    std::error_code ignored;
+    if (is_root && !std::filesystem::exists(store_file(run, stage), ignored))
+        remove_scratch(scratch_folder(run, stage));
     agree(run.communicator, [&] {
         tools.sink = open_hdf5_sink(store_options(run, stage), stage.plan, stage.columns,
                                     stage.tables, run.communicator);
     });
     TWINSCREEN_FAILPOINT("open: stage is open");
     ResultSink* sink = tools.sink.get();
-    const bool is_root = run.communicator.rank() == 0;
     if (is_root) {
         say_how_it_starts(run, stage, sink->state());
         run.telemetry->started(stage.plan.stage, run.communicator.size(), stage.plan.shards(),
@@ -264,6 +296,7 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
         }
     }
     TWINSCREEN_FAILPOINT("combine: over");
+    if (is_root) remove_scratch(scratch_folder(run, stage));
     on_rank_0(run.communicator, [&] {
         auto& lines = run.summary.lines;
         for (std::string& line : run.campaign.experiment->report(

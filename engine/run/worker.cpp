@@ -82,8 +82,10 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
     const auto check_stop = [this] {
         if (parts_.stop.load()) throw StopRequested{};
     };
+    ShardScratch scratch(parts_.scratch, shard.id);
     try {
-        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed, check_stop};
+        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed, check_stop,
+                         scratch};
         parts_.experiment.run_shard(shard, tools);
         TWINSCREEN_FAILPOINT("shard: computed");
     } catch (const StopRequested&) {
@@ -99,7 +101,7 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
     report.wait_fill_s = static_cast<float>(inputs.wait_s());
     report.wait_write_s = static_cast<float>(wait_write_s);
     report.compute_s = static_cast<float>(total.seconds() - inputs.wait_s() - wait_write_s);
-    seal(shard, report);
+    seal(shard, report, scratch.leftover());
 }
 
 ShardReport Worker::report_on(const Shard& shard) const
@@ -112,23 +114,29 @@ ShardReport Worker::report_on(const Shard& shard) const
     return report;
 }
 
-void Worker::seal(const Shard& shard, const ShardReport& report)
+void Worker::seal(const Shard& shard, const ShardReport& report,
+                  const std::filesystem::path& leftover)
 {
     // On the writer thread, which outlives this worker when an error unwinds; the queue stands.
-    parts_.sink.seal(
-        shard, parts_.rank, report.compute_s,
-        [&queue = parts_.queue, clock = parts_.since_start, report](const Sealed& sealed) {
-            ShardReport told = report;
-            told.checksum = sealed.checksum;
-            told.write_s = sealed.write_s;
-            told.finished_s = clock.seconds();
-            queue.completed(told);
-        });
+    parts_.sink.seal(shard, parts_.rank, report.compute_s,
+                     [&queue = parts_.queue, clock = parts_.since_start, report,
+                      leftover](const Sealed& sealed) {
+                         ShardReport told = report;
+                         told.checksum = sealed.checksum;
+                         told.write_s = sealed.write_s;
+                         told.finished_s = clock.seconds();
+                         std::error_code ignored;  // it is removed with its folder
+                         if (!leftover.empty()) std::filesystem::remove(leftover, ignored);
+                         queue.completed(told);
+                     });
 }
 
 void Worker::verify_shard(const Shard& shard)
 {
     if (parts_.stop.load()) return;
+    // Sealed once, never taken up again: a torn shard is computed from its beginning.
+    std::error_code ignored;
+    std::filesystem::remove(parts_.scratch.file_of(shard.id), ignored);
     if (parts_.sink.verify(shard)) {
         ShardReport report = report_on(shard);
         report.verified = 1;

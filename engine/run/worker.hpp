@@ -3,11 +3,13 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <memory>
 
 #include "engine/base/stopwatch.hpp"
 #include "engine/run/campaign.hpp"
 #include "engine/run/input_reader.hpp"
+#include "engine/run/shard_scratch.hpp"
 #include "engine/schedule/shard_queue.hpp"
 #include "engine/store/sink.hpp"
 
@@ -20,6 +22,7 @@ struct WorkerParts {
     ResultSink& sink;
     ShardQueue& queue;
     InputReader& reader;
+    StageScratch& scratch;
     const std::atomic<bool>& stop;
     int rank = 0;
     std::uint64_t seed = 0;
@@ -44,7 +47,7 @@ private:
     void take(const Instruction& instruction);
     void claim_ahead();
     void run_shard(const Shard& shard, bool recomputed);
-    void seal(const Shard& shard, const ShardReport& report);
+    void seal(const Shard& shard, const ShardReport& report, const std::filesystem::path& leftover);
     void verify_shard(const Shard& shard);
     ShardReport report_on(const Shard& shard) const;
 

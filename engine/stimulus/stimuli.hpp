@@ -19,6 +19,9 @@ std::unique_ptr<StimulusSource> make_stimulus_source(ConfigSection& section, std
 /// exist in some sets only, NaN or empty texts in the others.
 std::unique_ptr<StimulusSource> concatenate(std::vector<std::unique_ptr<StimulusSource>> sets);
 
+/// The source of a campaign whose responses come from files: none, of identity "none".
+std::unique_ptr<StimulusSource> no_stimuli();
+
 /// A source from one path, for `encode`: folder, zip, .npy, .h5:/dataset or one image.
 std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path);
 

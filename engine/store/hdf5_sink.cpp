@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,6 +10,7 @@
 #include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
 #include "engine/store/ledger.hpp"
+#include "engine/store/mapped_bytes.hpp"
 #include "engine/store/opening.hpp"
 #include "engine/store/raw_file.hpp"
 #include "engine/store/sink.hpp"
@@ -67,6 +69,7 @@ public:
     void abandon(const Shard& shard) override;
     bool verify(const Shard& shard) override;
     OwnedBatch read(ColumnId column, std::uint64_t first_row, std::uint64_t rows) override;
+    ConstBatch map(ColumnId column) override;
     void checkpoint(std::uint32_t epoch) override;
     void write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows) override;
     void close() override;
@@ -84,6 +87,7 @@ private:
                   const std::function<void(const Sealed&)>& done);
 
     const ColumnSpec& column_at(ColumnId column) const;
+    std::uint64_t stored_rows(const ColumnSpec& spec) const;
     void require_writable() const;
     std::optional<LedgerRecord> stored_record(std::uint64_t record) const;
     /// Collective: every rank's part succeeds, or every rank throws.
@@ -92,6 +96,7 @@ private:
 
     StoreOptions options_;
     Plan plan_;
+    std::map<ColumnId, MappedBytes> mapped_;
     std::vector<ColumnSpec> columns_;
     StageState state_;
     std::uint32_t epoch_;  ///< the next checkpoint, which makes what is sealed now safe
@@ -256,12 +261,30 @@ bool Hdf5Sink::verify(const Shard& shard)
     return false;
 }
 
+std::uint64_t Hdf5Sink::stored_rows(const ColumnSpec& spec) const
+{
+    switch (spec.domain) {
+        case Domain::item: return plan_.items;
+        case Domain::shard: return plan_.shards();
+        case Domain::stage: return 1;
+    }
+    return 0;
+}
+
+ConstBatch Hdf5Sink::map(ColumnId column)
+{
+    const ColumnSpec& spec = column_at(column);
+    const std::uint64_t rows = stored_rows(spec);
+    const auto [found, is_new] =
+        mapped_.try_emplace(column, options_.file, file_.offset(column), rows * spec.row_bytes());
+    return {found->second.bytes().data(), spec.type,
+            spec.row_shape().with_rows(static_cast<std::int64_t>(rows))};
+}
+
 OwnedBatch Hdf5Sink::read(ColumnId column, std::uint64_t first_row, std::uint64_t rows)
 {
     const ColumnSpec& spec = column_at(column);
-    const std::uint64_t stored = spec.domain == Domain::item    ? plan_.items
-                                 : spec.domain == Domain::shard ? plan_.shards()
-                                                                : 1;
+    const std::uint64_t stored = stored_rows(spec);
     TWINSCREEN_REQUIRE(first_row <= stored && rows <= stored - first_row, internal,
                        "column '{}' has no rows {}..{} ({} rows)", spec.name, first_row,
                        first_row + rows, stored);
@@ -342,6 +365,7 @@ void Hdf5Sink::close()
     TWINSCREEN_FAILPOINT("close: begun");
     checkpoint(epoch_);
     TWINSCREEN_FAILPOINT("close: last checkpoint over");
+    mapped_.clear();
     together([&] { writer_.run(WriterThread::Job([this] { file_.close(); })); });
     TWINSCREEN_FAILPOINT("close: file closed");
 }

@@ -51,14 +51,23 @@ std::string free_room(const std::filesystem::path& file)
     fail(file, "write to", reason);
 }
 
+int flags_of(RawFile::Access access)
+{
+    switch (access) {
+        case RawFile::Access::read: return O_RDONLY;
+        case RawFile::Access::read_write: return O_RDWR;
+        case RawFile::Access::create: return O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    }
+    return O_RDONLY;
+}
+
 }  // namespace
 
 RawFile::RawFile(std::filesystem::path file, Access access) : path_(std::move(file))
 {
     // Without O_NONBLOCK, opening a named pipe would wait for ever.
-    descriptor_ =
-        open(path_.c_str(), (access == Access::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor_ < 0) fail(path_, "open", errno);
+    descriptor_ = open(path_.c_str(), flags_of(access) | O_CLOEXEC | O_NONBLOCK, 0664);
+    if (descriptor_ < 0) fail(path_, access == Access::create ? "create" : "open", errno);
     struct stat about {};
     if (fstat(descriptor_, &about) == 0 && S_ISREG(about.st_mode)) return;
     ::close(descriptor_);

@@ -12,7 +12,7 @@ namespace twinscreen {
 /// and of any thread.
 class RawFile {
 public:
-    enum class Access { read, read_write };
+    enum class Access { read, read_write, create };  ///< create: a new file, never through a link
 
     /// Throws Error(store) that names the file and the system's reason.
     RawFile(std::filesystem::path file, Access access);

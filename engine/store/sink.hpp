@@ -102,6 +102,9 @@ public:
 
     /// Independent. Rows of a column as written so far, by pread; a stage column has one row.
     virtual OwnedBatch read(ColumnId column, std::uint64_t first_row, std::uint64_t rows) = 0;
+    /// Independent. A whole column of a finished stage as memory, read as it is looked at, and
+    /// held once for all ranks of a machine; valid until `close`.
+    virtual ConstBatch map(ColumnId column) = 0;
 
     /// Collective: drain, flush, then advance the sealed epoch.
     virtual void checkpoint(std::uint32_t epoch) = 0;

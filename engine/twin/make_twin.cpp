@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "engine/base/digest.hpp"
 #include "engine/config/row_filter.hpp"
 #include "engine/twin/bundle.hpp"
 #include "engine/twin/families.hpp"
@@ -90,6 +91,18 @@ void keep_wanted_units(ConfigSection& section, Twin& twin)
     keep_units(twin, rows);
 }
 
+/// `subject` and `area` of the campaign name all units of the twin anew: sessions of one animal as
+/// subjects, areas of two species by different names.
+void rename_units(ConfigSection& section, Twin& twin)
+{
+    for (const char* column : {"subject", "area"}) {
+        if (!section.has(column)) continue;
+        const auto name = section.require<std::string>(column);
+        twin.units.find(column)->values = std::vector<std::string>(twin.units.rows(), name);
+        twin.spec.digest = Digest{}.add(twin.spec.digest).add(column).add(name).hex();
+    }
+}
+
 /// `taps` of the campaign make features of nodes the units of the twin.
 void read_taps_instead(ConfigSection& section, Twin& twin, Precision precision)
 {
@@ -153,6 +166,7 @@ Twin make_twin(ConfigSection& section, Precision precision)
                 static_cast<void>(section.has(covariate.name));
         if (section.has("taps")) read_taps_instead(section, twin, precision);
         if (!section.has_mistakes()) keep_wanted_units(section, twin);
+        if (!section.has_mistakes()) rename_units(section, twin);
         section.reject_unknown_keys();
     }
     if (section.has_mistakes()) return {};

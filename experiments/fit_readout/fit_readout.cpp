@@ -248,14 +248,10 @@ private:
         for (double& value : y0_) value /= static_cast<double>(images_.fitted.size());
     }
 
-    /// A stage that reads no stimuli and computes no network.
-    StagePlan plan_without_stimuli(std::string items_are) const
+    /// A stage that is computed from the features.
+    StagePlan plan_computed(std::string items_are) const
     {
-        StagePlan stage;
-        stage.forward = std::make_shared<ForwardPlan>(
-            std::span<Twin>{}, std::span<const TwinCovariates>{}, ForwardWants{false, false});
-        stage.reads_stimuli = false;
-        stage.items_are = std::move(items_are);
+        StagePlan stage = plan_without_stimuli(std::move(items_are));
         Digest parts;
         for (const auto& group : images_.split.groups)
             parts.add_bytes(std::as_bytes(std::span(group))).add("group");
@@ -275,23 +271,18 @@ private:
     StagePlan plan_moments(const CampaignInputs& inputs)
     {
         stage_ = moments_stage;
-        StagePlan stage = plan_without_stimuli("blocks of images");
+        StagePlan stage = plan_computed("blocks of images");
         stage.plan = moments_->plan(moments_stage, inputs.schedule.threads_per_rank);
         stage.columns = moments_->columns();
         stage.tables.items = stage.plan.items;
-        stage.tables.describe_items = [](ItemRange items) {
-            std::vector<std::int64_t> blocks(items.count);
-            std::iota(blocks.begin(), blocks.end(),
-                      static_cast<std::int64_t>(index_of(items.first)));
-            return Table{{{"block", "", std::move(blocks)}}};
-        };
+        stage.tables.describe_items = number_items("block");
         return stage;
     }
 
     StagePlan plan_fits(const CampaignInputs& inputs)
     {
         stage_ = fits_stage;
-        StagePlan stage = plan_without_stimuli("fits");
+        StagePlan stage = plan_computed("fits");
         fits_->declare(fits_stage, inputs.schedule.threads_per_rank, stage);
         stage.settings.emplace_back("readout", form_->settings_text());
         stage.settings.emplace_back(

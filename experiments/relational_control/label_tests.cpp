@@ -37,7 +37,7 @@ public:
         const std::size_t images = study.responses.size() / study.areas;
         TWINSCREEN_REQUIRE(images_.empty() || images_.back() < images, internal,
                            "image {} of a set is not among {} images", images_.back(), images);
-        for (std::uint32_t area = 0; area < study.areas; ++area)
+        for (std::size_t area = 0; area < study.areas; ++area)
             add(baselines_.emplace_back(), study.baselines[area], area);
         for (std::size_t condition = 0; condition < control_conditions; ++condition)
             for (const auto& pairs : study.groups) {
@@ -123,12 +123,12 @@ private:
             "responses to relabel contain NaN");
     }
 
-    void add(Offsets& offsets, std::span<const std::uint32_t> ids, std::uint32_t area) const
+    void add(Offsets& offsets, std::span<const std::uint32_t> ids, std::size_t area) const
     {
         for (const std::uint32_t id : ids) {
-            const auto slot = std::ranges::lower_bound(images_, id) - images_.begin();
-            offsets.push_back(
-                static_cast<std::uint32_t>(slot) * static_cast<std::uint32_t>(most_labels) + area);
+            const auto slot =
+                static_cast<std::size_t>(std::ranges::lower_bound(images_, id) - images_.begin());
+            offsets.push_back(static_cast<std::uint32_t>(slot * most_labels + area));
         }
     }
 

@@ -5,23 +5,18 @@
 #include <span>
 #include <vector>
 
+#include "experiments/relational_control/area_pair.hpp"
+#include "experiments/relational_control/conditions.hpp"
 #include "experiments/relational_control/trend_tests.hpp"
-#include "experiments/relational_control/univariate_null.hpp"
 
 namespace twinscreen {
-
-/// Two areas, as columns of a table of responses.
-struct AreaPair {
-    std::uint32_t first = 0;
-    std::uint32_t second = 0;
-};
 
 /// Controlling images of all pairs of a few areas, and the responses of one subject to them.
 struct LabelStudy {
     /// [images, areas] without NaN: leave unknown images out and renumber the sets.
     std::span<const float> responses;
-    std::uint32_t areas = 0;  ///< 2 to 4: at most 24 orders of the labels
-    std::vector<AreaPair> pairs;
+    std::uint32_t areas = 0;      ///< 2 to 4: at most 24 orders of the labels
+    std::vector<AreaPair> pairs;  ///< of columns of the responses
     PairGroups groups;
     /// [pairs] images by condition; may be short or empty.
     std::vector<std::array<std::span<const std::uint32_t>, control_conditions>> sets;

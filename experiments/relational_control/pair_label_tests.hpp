@@ -5,12 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "experiments/relational_control/compat.hpp"
 #include "experiments/relational_control/trend_tests.hpp"
 
 namespace twinscreen {
-
-/// Whether a test does what was published or what was probably meant.
-enum class Compat { reference, corrected };
 
 /// Scores of multivariate control of one subject, and of random batches of images.
 struct PairScores {

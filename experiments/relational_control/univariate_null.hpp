@@ -4,26 +4,10 @@
 #include <cstdint>
 #include <span>
 
+#include "experiments/relational_control/conditions.hpp"
 #include "experiments/relational_control/permutation_test.hpp"
 
 namespace twinscreen {
-
-/// What a controlling set of images does to the first and the second area of a pair.
-enum class ControlCondition { both_high, both_low, high_low, low_high };
-
-inline constexpr std::size_t control_conditions = 4;
-
-/// Whether the condition drives that area (0 or 1) up.
-constexpr bool wants_high(ControlCondition condition, std::size_t area) noexcept
-{
-    switch (condition) {
-        case ControlCondition::both_high: return true;
-        case ControlCondition::both_low: return false;
-        case ControlCondition::high_low: return area == 0;
-        case ControlCondition::low_high: return area == 1;
-    }
-    return false;
-}
 
 /// Images of one pair of areas, as rows of the table of responses. A list may be short or empty,
 /// and an image may be in several lists, but only once in each.

@@ -106,6 +106,15 @@ public:
         return batch;
     }
 
+    ConstBatch map(ColumnId column) override
+    {
+        const ColumnSpec& spec = contents_->columns.at(index_of(column));
+        const auto& all = contents_->rows[index_of(column)];
+        return {
+            all.data(), spec.type,
+            spec.row_shape().with_rows(static_cast<std::int64_t>(all.size() / spec.row_bytes()))};
+    }
+
     void checkpoint(std::uint32_t epoch) override { contents_->epoch = epoch; }
 
     void write_summary(std::vector<std::pair<ColumnId, OwnedBatch>> rows) override

@@ -56,7 +56,7 @@ std::vector<double> naive_means(const Images& images, const std::vector<float>& 
         double sum = 0.0;
         double count = 0.0;
         for (const std::uint32_t pair : group)
-            for (const std::uint32_t area : {pairs[pair].first, pairs[pair].second})
+            for (const std::size_t area : {pairs[pair].first, pairs[pair].second})
                 for (const std::uint32_t image : images.sets[pair][condition]) {
                     sum += std::fabs(u(image, area) - baseline[area]);
                     count += 1.0;

@@ -1,0 +1,32 @@
+#include "engine/fit/gram.hpp"
+
+#include <ATen/ATen.h>
+
+#include "engine/base/error.hpp"
+
+namespace twinscreen {
+namespace {
+
+at::Tensor tensor_on(const FloatRows& rows)
+{
+    // from_blob knows no constant memory.
+    return at::from_blob(
+        const_cast<float*>(rows.first),
+        {static_cast<std::int64_t>(rows.rows), static_cast<std::int64_t>(rows.width)},
+        {static_cast<std::int64_t>(rows.stride), 1}, at::TensorOptions().dtype(at::kFloat));
+}
+
+}  // namespace
+
+void row_products(const FloatRows& a, const FloatRows& b, float* products)
+{
+    const c10::InferenceMode no_gradients;
+    TWINSCREEN_REQUIRE(a.width == b.width, internal, "rows of {} and of {} values are multiplied",
+                       a.width, b.width);
+    at::Tensor out = at::from_blob(
+        products, {static_cast<std::int64_t>(a.rows), static_cast<std::int64_t>(b.rows)},
+        at::TensorOptions().dtype(at::kFloat));
+    at::mm_out(out, tensor_on(a), tensor_on(b).t());
+}
+
+}  // namespace twinscreen

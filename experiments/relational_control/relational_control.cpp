@@ -1,0 +1,132 @@
+#include <memory>
+
+#include "experiments/examples.hpp"
+#include "experiments/experiments.hpp"
+#include "experiments/relational_control/imported_responses.hpp"
+#include "experiments/relational_control/response_stage.hpp"
+#include "experiments/relational_control/univariate_baseline.hpp"
+#include "experiments/relational_control/univariate_selection.hpp"
+#include "experiments/relational_control/univariate_statistics.hpp"
+
+namespace twinscreen {
+namespace {
+
+/// Which images make two areas behave alike, and which apart (Gifford, Jastrzebowska, Singer &
+/// Cichy 2024).
+class RelationalControl final : public Experiment {
+public:
+    explicit RelationalControl(ControlSettings settings) : settings_(std::move(settings)) {}
+
+    void check(ConfigSection& section, const CampaignInputs& inputs) override
+    {
+        if (!check_sources(section, inputs)) return;
+        if (!settings_.imports.empty()) {
+            imported_ = std::make_unique<ImportedResponses>(settings_.imports, section);
+            if (section.has_mistakes()) return;
+            check_images(section, inputs);
+        }
+        const Table units =
+            imported_ != nullptr
+                ? imported_->units()
+                : ForwardPlan(inputs.twins, inputs.covariates, {false, false}).units();
+        study_ = make_study(settings_, units, inputs.seed, section);
+        if (section.has_mistakes()) return;
+        check_set_sizes(section, inputs);
+        add_stages();
+    }
+
+    std::optional<StagePlan> next_stage(const CampaignInputs& inputs,
+                                        const StageHistory& history) override
+    {
+        for (const auto& stage : stages_) {
+            if (history.has(stage->name())) continue;
+            current_ = stage.get();
+            return stage->plan(inputs, history);
+        }
+        return std::nullopt;
+    }
+
+    std::vector<std::string> outlook(const CampaignInputs&) const override
+    {
+        std::vector<std::string> lines;
+        for (std::size_t stage = 1; stage < stages_.size(); ++stage)
+            lines.push_back(stages_[stage]->outlook());
+        return lines;
+    }
+
+    ItemRange reads(const Shard& shard) const override { return current_->reads(shard); }
+    void run_shard(const Shard& shard, ShardTools& tools) override { current_->run(shard, tools); }
+    SummaryRows combine(const StageResults& results) override { return current_->combine(results); }
+    std::vector<std::string> report(const StageResults& results, const CampaignInputs& inputs,
+                                    const std::filesystem::path& folder) override
+    {
+        return current_->report(results, inputs, folder);
+    }
+
+private:
+    /// Responses come from twins and stimuli, or from files.
+    bool check_sources(ConfigSection& section, const CampaignInputs& inputs) const
+    {
+        const bool has_twins = !inputs.twins.empty();
+        if (settings_.imports.empty() && (!has_twins || inputs.stimuli->count() == 0))
+            section.complain("responses",
+                             "the campaign has no responses: neither [[twins]] with [[stimuli]] "
+                             "nor [[relational_control.responses]]");
+        if (!settings_.imports.empty() && has_twins)
+            section.complain("responses", "responses come from [[twins]] or from files, not both",
+                             "remove one of them");
+        return !section.has_mistakes();
+    }
+
+    /// Stimuli beside imported responses are what the subjects saw: they are shown in sheets.
+    void check_images(ConfigSection& section, const CampaignInputs& inputs) const
+    {
+        const std::uint64_t stimuli = inputs.stimuli->count();
+        if (stimuli != 0 && stimuli != imported_->images())
+            section.complain("responses",
+                             fmt::format("the files hold responses to {} images, the campaign has "
+                                         "{} stimuli",
+                                         imported_->images(), stimuli));
+    }
+
+    void check_set_sizes(ConfigSection& section, const CampaignInputs& inputs) const
+    {
+        const std::uint64_t all = imported_ != nullptr ? imported_->images() : inputs.items();
+        if (!settings_.univariate || settings_.univariate->images <= all) return;
+        ConfigSection part = section.child("univariate");
+        part.complain("images", fmt::format("a set of {} images out of {}",
+                                            settings_.univariate->images, all));
+    }
+
+    void add_stages()
+    {
+        stages_.push_back(std::make_unique<ResponseStage>(settings_, study_, imported_.get()));
+        if (!settings_.univariate) return;
+        stages_.push_back(std::make_unique<UnivariateBaseline>(settings_, study_));
+        stages_.push_back(std::make_unique<UnivariateSelection>(settings_, study_));
+        if (study_.test_folds() == 0) return;
+        stages_.push_back(std::make_unique<UnivariateStatistics>(settings_, study_));
+    }
+
+    ControlSettings settings_;
+    std::unique_ptr<ImportedResponses> imported_;
+    Study study_;
+    std::vector<std::unique_ptr<ControlStage>> stages_;
+    ControlStage* current_ = nullptr;
+};
+
+std::unique_ptr<Experiment> make_relational_control(ConfigSection& section)
+{
+    return std::make_unique<RelationalControl>(read_control_settings(section));
+}
+
+}  // namespace
+
+void register_relational_control(ExperimentRegistry& registry)
+{
+    registry.add({"relational_control",
+                  "images that align or disentangle areas: chosen, tested on held-out subjects",
+                  relational_control_example, make_relational_control, false, false});
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,40 @@
+#include "experiments/relational_control/response_table.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/relational_control/response_stage.hpp"
+
+namespace twinscreen {
+
+MeanResponses read_mean_responses(const Study& study, const StageHistory& history)
+{
+    const std::uint64_t images = history.items(ResponseStage::stage_name);
+    MeanResponses responses;
+    responses.populations = study.populations.size();
+    const OwnedBatch stored =
+        history.read(ResponseStage::stage_name, ResponseStage::mean_column, 0, images);
+    const auto values = stored.values<float>();
+    responses.values.assign(values.begin(), values.end());
+    for (std::uint32_t image = 0; image < images; ++image)
+        if (std::ranges::all_of(
+                values.subspan(image * responses.populations, responses.populations),
+                [](float value) { return std::isfinite(value); }))
+            responses.usable.push_back(image);
+    return responses;
+}
+
+std::vector<float> training_response(const MeanResponses& responses, const Study& study,
+                                     const Fold& fold, std::size_t area)
+{
+    std::vector<float> mean(responses.images());
+    for (std::size_t image = 0; image < mean.size(); ++image) {
+        double sum = 0.0;
+        for (const std::size_t subject : fold.train)
+            sum += static_cast<double>(responses.at(image, study.population(subject, area)));
+        mean[image] = static_cast<float>(sum / static_cast<double>(fold.train.size()));
+    }
+    return mean;
+}
+
+}  // namespace twinscreen

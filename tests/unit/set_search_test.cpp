@@ -1,0 +1,390 @@
+#include "experiments/relational_control/set_search.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/base/error.hpp"
+#include "kernels/random.hpp"
+#include "tests/unit/pattern_support.hpp"
+
+namespace twinscreen {
+namespace {
+
+using patterns::Area;
+using testing::HasSubstr;
+using Ids = std::vector<std::uint32_t>;
+
+constexpr std::array methods{SearchMethod::genetic, SearchMethod::greedy, SearchMethod::exchange,
+                             SearchMethod::annealing};
+constexpr std::array objectives{Objective::align, Objective::disentangle};
+
+/// 150 items; items 100 ... 119 have the same patterns in both areas, with large similarities;
+/// patterns of the others are noise.
+struct Study {
+    Area first = patterns::made_area(150, 40, 0, 1.0, 2, 0);
+    Area second = patterns::made_area(150, 40, 0, 1.0, 2, 1);
+    std::vector<float> values;
+
+    Study()
+    {
+        const Area planted = patterns::made_area(150, 40, 2, 0.3, 2, 0);
+        for (std::size_t item = 100; item < 120; ++item)
+            for (Area* area : {&first, &second})
+                std::copy_n(planted.row(item), 40, area->row(item));
+        values = patterns::stored_values({first, second});
+    }
+    StoredSimilarities stored() const { return {values.data(), 150, 2, 0, 1}; }
+};
+
+const Study& study()
+{
+    static const Study made;
+    return made;
+}
+
+SearchSettings small_search(SearchMethod method, Objective objective)
+{
+    SearchSettings settings;
+    settings.method = method;
+    settings.objective = objective;
+    settings.seed = 5;
+    settings.chain = 3;
+    settings.set_size = 10;
+    settings.population = 20;
+    settings.generations = 40;
+    settings.start_temperature = 0.05;
+    settings.cooling = 0.9;
+    return settings;
+}
+
+double cost(Objective objective, double score)
+{
+    return objective == Objective::align ? -score : std::abs(score);
+}
+
+template <class Work>
+std::string message_of(const Work& work)
+{
+    try {
+        work();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+/// Position and score of every set of a pool by the formulas of the search, with draws as
+/// documented and a sort of everything.
+class NaiveGeneration {
+public:
+    explicit NaiveGeneration(const SearchSettings& settings) : settings_(settings)
+    {
+        for (std::uint32_t member = 0; member < settings.population; ++member)
+            population_.push_back(scored(random_set(0, 0, member)));
+    }
+
+    void step(std::uint32_t generation)
+    {
+        std::vector<std::pair<double, Ids>> pool = population_;
+        const std::array<std::uint32_t, 5> sizes{1, 1, 2, 5, 8};  // of 10: 2.5 -> 2, 7.5 -> 8
+        std::uint32_t member = 0;
+        for (const auto& parent : population_)
+            for (const std::uint32_t size : sizes)
+                pool.push_back(scored(mutant(parent.second, size, generation, member++)));
+        const auto count = static_cast<std::uint32_t>(pool.size());
+        for (member = 0; member < count; ++member)
+            pool.push_back(scored(random_set(settings_.chain, generation, member)));
+        std::stable_sort(pool.begin(), pool.end(), [&](const auto& a, const auto& b) {
+            return cost(settings_.objective, a.first) < cost(settings_.objective, b.first);
+        });
+        pool.resize(settings_.population);
+        population_ = pool;
+    }
+
+    const std::pair<double, Ids>& best() const { return population_.front(); }
+    const std::vector<std::pair<double, Ids>>& population() const { return population_; }
+
+private:
+    /// Words of one member, from word `first` on.
+    std::uint32_t word(DrawStream stream, std::uint32_t chain, std::uint32_t generation,
+                       std::uint32_t member, std::uint32_t at) const
+    {
+        const std::uint64_t item = (std::uint64_t{chain} << 32U) | generation;
+        return draw_bits({settings_.seed, stream, item, (member << 10U) | (at / 4)})[at % 4];
+    }
+
+    Ids random_set(std::uint32_t chain, std::uint32_t generation, std::uint32_t member) const
+    {
+        std::set<std::uint32_t> ids;
+        for (std::uint32_t i = 0; i < 10; ++i) {
+            const std::uint32_t last = 140 + i;
+            const std::uint32_t bits = word(DrawStream::population, chain, generation, member, i);
+            if (!ids.insert(below(bits, last + 1)).second) ids.insert(last);
+        }
+        return {ids.begin(), ids.end()};
+    }
+
+    Ids mutant(const Ids& parent, std::uint32_t size, std::uint32_t generation,
+               std::uint32_t member) const
+    {
+        const auto bits = [&](std::uint32_t at) {
+            return word(DrawStream::mutation, settings_.chain, generation, member, at);
+        };
+        std::set<std::uint32_t> positions;
+        for (std::uint32_t i = 0; i < size; ++i) {
+            const std::uint32_t last = 10 - size + i;
+            if (!positions.insert(below(bits(i), last + 1)).second) positions.insert(last);
+        }
+        Ids others;
+        for (std::uint32_t id = 0; id < 150; ++id)
+            if (!std::ranges::binary_search(parent, id)) others.push_back(id);
+        std::set<std::uint32_t> ranks;
+        for (std::uint32_t i = 0; i < size; ++i) {
+            const std::uint32_t last = 140 - size + i;
+            if (!ranks.insert(below(bits(size + i), last + 1)).second) ranks.insert(last);
+        }
+        Ids ids;
+        for (std::uint32_t at = 0; at < 10; ++at)
+            if (!positions.contains(at)) ids.push_back(parent[at]);
+        for (const std::uint32_t rank : ranks) ids.push_back(others[rank]);
+        std::ranges::sort(ids);
+        return ids;
+    }
+
+    static std::pair<double, Ids> scored(const Ids& ids)
+    {
+        std::vector<double> x;
+        std::vector<double> y;
+        for (std::size_t i = 1; i < ids.size(); ++i)
+            for (std::size_t j = 0; j < i; ++j) {
+                x.push_back(static_cast<double>(study().stored().pair(ids[i], ids[j])[0]));
+                y.push_back(static_cast<double>(study().stored().pair(ids[i], ids[j])[1]));
+            }
+        return {patterns::naive_pearson(x, y), ids};
+    }
+
+    SearchSettings settings_;
+    std::vector<std::pair<double, Ids>> population_;
+};
+
+TEST(MutationSizes, AreTheSharesOfTheSetWithTiesToEven)
+{
+    const SearchSettings settings;
+
+    EXPECT_EQ(mutation_sizes(50, settings.mutated_shares), (Ids{1, 5, 12, 25, 38}));
+    EXPECT_EQ(mutation_sizes(10, settings.mutated_shares), (Ids{1, 1, 2, 5, 8}));
+    EXPECT_EQ(mutation_sizes(3, settings.mutated_shares), (Ids{1, 1, 1, 2, 2}));
+}
+
+TEST(GeneticSearch, KeepsTheSetsThatTheFormulasKeep)
+{
+    for (const Objective objective : objectives) {
+        const SearchSettings settings = small_search(SearchMethod::genetic, objective);
+        const auto similarity = from_stored(study().stored());
+        const auto search = make_search(settings, *similarity);
+        NaiveGeneration naive(settings);
+
+        for (std::uint32_t generation = 1; generation <= 4; ++generation) {
+            search->step();
+            naive.step(generation);
+
+            EXPECT_TRUE(std::ranges::equal(search->best_ids(), naive.best().second));
+            EXPECT_NEAR(search->best_score(), naive.best().first, 1e-12);
+            // The population lies in the state: ids, then scores.
+            const std::vector<std::byte> state = search->save();
+            std::vector<double> scores(20);
+            std::memcpy(scores.data(), state.data() + state.size() - 160, 160);
+            Ids ids(200);
+            std::memcpy(ids.data(), state.data() + state.size() - 168 - 800, 800);
+            for (std::size_t place = 0; place < 20; ++place) {
+                EXPECT_NEAR(scores[place], naive.population()[place].first, 1e-12);
+                EXPECT_TRUE(std::equal(naive.population()[place].second.begin(),
+                                       naive.population()[place].second.end(), &ids[place * 10]));
+            }
+        }
+    }
+}
+
+TEST(SetSearch, NeverLosesItsBestAndCountsWhatItScores)
+{
+    for (const SearchMethod method : methods) {
+        for (const Objective objective : objectives) {
+            const auto similarity = from_stored(study().stored());
+            const auto search = make_search(small_search(method, objective), *similarity);
+            EXPECT_EQ(search->evaluations(), 20U);
+            double last = cost(objective, search->best_score());
+            for (std::uint32_t generation = 1; generation <= 10; ++generation) {
+                search->step();
+
+                const double now = cost(objective, search->best_score());
+                EXPECT_LE(now, last);
+                last = now;
+                EXPECT_EQ(search->generation(), generation);
+                EXPECT_EQ(search->evaluations(), 20U + 220U * generation);
+                double direct = 0.0;
+                similarity->score_sets(search->best_ids(), 10, {&direct, 1});
+                EXPECT_EQ(search->best_score(), direct);
+            }
+        }
+    }
+}
+
+TEST(SetSearch, BeginsWithTheSameSetsWhateverItLooksForAndInWhicheverChain)
+{
+    const auto similarity = from_stored(study().stored());
+    for (const Objective objective : objectives) {
+        std::set<Ids> best;
+        for (const SearchMethod method : methods)
+            for (const std::uint32_t chain : {0U, 1U, 200U}) {
+                SearchSettings settings = small_search(method, objective);
+                settings.chain = chain;
+                const auto search = make_search(settings, *similarity);
+                best.insert(Ids(search->best_ids().begin(), search->best_ids().end()));
+            }
+
+        EXPECT_EQ(best.size(), 1U);
+    }
+}
+
+TEST(SetSearch, FindsPlantedItemsWithTheSamePatternsInBothAreas)
+{
+    for (const SearchMethod method : methods) {
+        SearchSettings settings = small_search(method, Objective::align);
+        settings.set_size = 20;
+        settings.generations = 2000;
+        const auto similarity = from_stored(study().stored());
+        const auto search = make_search(settings, *similarity);
+
+        while (search->best_score() < 1.0 - 1e-12 && search->generation() < settings.generations)
+            search->step();
+
+        EXPECT_EQ(search->best_ids().front(), 100U) << "method " << static_cast<int>(method);
+        EXPECT_EQ(search->best_ids().back(), 119U);
+        EXPECT_NEAR(search->best_score(), 1.0, 1e-12);
+    }
+}
+
+TEST(SetSearch, BringsTheAgreementToNothing)
+{
+    for (const SearchMethod method : methods) {
+        const auto similarity = from_stored(study().stored());
+        const auto search = make_search(small_search(method, Objective::disentangle), *similarity);
+
+        for (int generation = 0; generation < 60; ++generation) search->step();
+
+        EXPECT_LT(std::abs(search->best_score()), 0.01);
+    }
+}
+
+TEST(SetSearch, GoesOnFromASavedStateWithTheSameBits)
+{
+    for (const SearchMethod method : methods) {
+        for (const std::uint32_t saved_after : {0U, 7U}) {
+            const SearchSettings settings = small_search(method, Objective::align);
+            const auto similarity = from_stored(study().stored());
+            const auto whole = make_search(settings, *similarity);
+            for (std::uint32_t step = 0; step < saved_after; ++step) whole->step();
+            const std::vector<std::byte> state = whole->save();
+            for (std::uint32_t step = saved_after; step < 20; ++step) whole->step();
+            const auto other = from_stored(study().stored());
+            const auto resumed = make_search(settings, *other);
+            for (std::uint32_t step = 0; step < 3; ++step) resumed->step();
+
+            resumed->load(state);
+            for (std::uint32_t step = saved_after; step < 20; ++step) resumed->step();
+
+            EXPECT_EQ(resumed->save(), whole->save());
+        }
+    }
+}
+
+TEST(SetSearch, RefusesTheStateOfAnotherSearch)
+{
+    const auto similarity = from_stored(study().stored());
+    SearchSettings settings = small_search(SearchMethod::annealing, Objective::align);
+    const auto search = make_search(settings, *similarity);
+    const std::vector<std::byte> state = search->save();
+    settings.cooling = 0.5;
+    const auto other = make_search(settings, *similarity);
+
+    EXPECT_THAT(message_of([&] { other->load(state); }), HasSubstr("other settings"));
+    EXPECT_THAT(message_of([&] { search->load(std::span(state).first(state.size() - 1)); }),
+                HasSubstr("ends early (1 bytes are missing)"));
+    std::vector<std::byte> longer = state;
+    longer.emplace_back();
+    EXPECT_THAT(message_of([&] { search->load(longer); }), HasSubstr("goes on after its end"));
+}
+
+TEST(SetSearch, StopsWhenTheAgreementIsBelowWhatWasAsked)
+{
+    for (const SearchMethod method : methods) {
+        SearchSettings settings = small_search(method, Objective::disentangle);
+        settings.stop_below = 0.01;
+        const auto similarity = from_stored(study().stored());
+        const auto search = make_search(settings, *similarity);
+        while (std::abs(search->best_score()) >= 0.01 && search->generation() < 100) search->step();
+        const double score = search->best_score();
+        const std::uint64_t evaluations = search->evaluations();
+
+        search->step();
+
+        EXPECT_EQ(search->best_score(), score);
+        EXPECT_EQ(search->evaluations(), evaluations);
+        EXPECT_LT(std::abs(score), 0.01);
+    }
+}
+
+TEST(SetSearch, LeavesOutSetsWithoutAScore)
+{
+    std::vector<float> values = study().values;
+    for (std::size_t item = 0; item < 150; ++item) {  // item 105 has no responses
+        values[2 * (std::max(item, std::size_t{105}) * 150 + std::min(item, std::size_t{105}))] =
+            std::numeric_limits<float>::quiet_NaN();
+    }
+    for (const SearchMethod method : methods) {
+        const auto similarity = from_stored({values.data(), 150, 2, 0, 1});
+        const auto search = make_search(small_search(method, Objective::align), *similarity);
+
+        for (int generation = 0; generation < 20; ++generation) search->step();
+
+        EXPECT_FALSE(std::isnan(search->best_score()));
+        EXPECT_FALSE(std::ranges::binary_search(search->best_ids(), 105U));
+    }
+    const std::vector<float> nothing(values.size(), 0.5F);
+    const auto similarity = from_stored({nothing.data(), 150, 2, 0, 1});
+    EXPECT_THAT(message_of([&] {
+                    make_search(small_search(SearchMethod::genetic, Objective::align), *similarity);
+                }),
+                HasSubstr("none of the first 20 sets has a score"));
+}
+
+TEST(SetSearch, SaysWhenThereAreTooFewItems)
+{
+    const auto similarity = from_stored(study().stored());
+    const auto message = [&](SearchMethod method, std::uint32_t set_size) {
+        SearchSettings settings = small_search(method, Objective::align);
+        settings.set_size = set_size;
+        return message_of([&] { make_search(settings, *similarity); });
+    };
+
+    EXPECT_EQ(message(SearchMethod::genetic, 151),
+              "150 images are too few for sets of 151 different ones. Take smaller sets");
+    EXPECT_EQ(message(SearchMethod::genetic, 150),
+              "150 images leave 0 outside a set of 150, but mutants exchange up to 112. Take more "
+              "images, smaller sets or smaller mutations");
+    EXPECT_EQ(message(SearchMethod::greedy, 150),
+              "150 images leave 0 outside a set of 150, but mutants exchange up to 1. Take more "
+              "images, smaller sets or smaller mutations");
+    EXPECT_THAT(message(SearchMethod::greedy, 2), HasSubstr("sets of 2 images"));
+}
+
+}  // namespace
+}  // namespace twinscreen

@@ -26,7 +26,7 @@ public:
 
 private:
     std::vector<std::uint32_t> order_;  // [items] the identity between draws
-    std::vector<std::uint32_t> words_;  // at least [places]
+    std::vector<std::uint32_t> words_;  // of the draw, then where each place took its item from
 };
 
 }  // namespace twinscreen

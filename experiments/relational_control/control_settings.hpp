@@ -7,13 +7,10 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
+#include "experiments/relational_control/compat.hpp"
 #include "experiments/relational_control/set_search.hpp"
 
 namespace twinscreen {
-
-/// Where the published procedure does something that looks unintended: do as it does, or do what
-/// was meant. What differs stands where it is done.
-enum class Compat { corrected, reference };
 
 /// Parts of the drawn sets that a null of differences takes: the baseline's and one for each
 /// objective as published; corrected, each objective has a baseline of its own, so that the two

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/table.hpp"
+#include "experiments/relational_control/area_pair.hpp"
 #include "experiments/relational_control/control_settings.hpp"
 
 namespace twinscreen {
@@ -23,11 +24,6 @@ struct StudySubject {
     std::string name;
     std::vector<std::string> members;
     std::vector<std::size_t> populations;  ///< [areas]
-};
-
-struct AreaPair {
-    std::size_t first = 0;
-    std::size_t second = 0;
 };
 
 /// Sets are chosen for the mean over the training subjects and tested on a subject that shares no

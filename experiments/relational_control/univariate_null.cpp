@@ -50,7 +50,7 @@ AreaMeans means_of(std::span<const double> values, const Slots& slots)
 {
     double first = 0.0;
     double second = 0.0;
-    for (const std::uint32_t slot : slots) {
+    for (const std::size_t slot : slots) {
         first += values[2 * slot];
         second += values[2 * slot + 1];
     }

@@ -1,0 +1,245 @@
+#include <gtest/gtest.h>
+
+#include "engine/base/error.hpp"
+#include "experiments/relational_control/group_statistics.hpp"
+#include "experiments/relational_control/noise_analysis.hpp"
+#include "tests/unit/rnc_null_support.hpp"
+
+namespace twinscreen {
+namespace {
+
+/// Responses to images with known signal and noise: [images, voxels] each.
+struct Recording {
+    std::size_t images = 0;
+    std::size_t voxels = 0;
+    std::vector<float> signal;
+    std::array<std::vector<float>, 3> trials;
+
+    std::array<std::span<const float>, 3> views() const
+    {
+        return {trials[0], trials[1], trials[2]};
+    }
+};
+
+Recording simulate(std::size_t images, std::size_t voxels, float noise, std::uint64_t seed)
+{
+    Recording result{images, voxels, normal_table(images, voxels, seed), {}};
+    for (std::size_t trial = 0; trial < 3; ++trial) {
+        result.trials[trial] = normal_table(images, voxels, seed + 1 + trial);
+        for (std::size_t at = 0; at < result.signal.size(); ++at)
+            result.trials[trial][at] = noise * result.trials[trial][at] + result.signal[at];
+    }
+    return result;
+}
+
+/// e_v from the formulas, with sums over images of raw products.
+double naive_accuracy(std::span<const float> x, std::span<const float> y, std::size_t voxels,
+                      std::size_t voxel, double snr, double share)
+{
+    long double n = 0, sx = 0, sy = 0, sxx = 0, syy = 0, sxy = 0;
+    for (std::size_t at = voxel; at < x.size(); at += voxels) {
+        const long double a = x[at];
+        const long double b = y[at];
+        n += 1;
+        sx += a;
+        sy += b;
+        sxx += a * a;
+        syy += b * b;
+        sxy += a * b;
+    }
+    const long double r =
+        (n * sxy - sx * sy) / std::sqrt((n * sxx - sx * sx) * (n * syy - sy * sy));
+    const long double positive = std::max(r, 0.0L);
+    const long double ceiling = snr * snr / (snr * snr + share);
+    return static_cast<double>(std::min(positive * positive / ceiling, 1.0L));
+}
+
+TEST(NoiseCeiling, HasTheNormTermsOfThePublishedDesigns)
+{
+    const std::vector<RepeatedImages> three{{515.0, 3.0}};
+    const std::vector<RepeatedImages> synthetic{{236.0, 2.0}, {32.0, 4.0}, {8.0, 8.0}, {8.0, 10.0}};
+
+    EXPECT_DOUBLE_EQ(noise_share(three), 1.0 / 3.0);
+    EXPECT_DOUBLE_EQ(noise_share(synthetic), (118.0 + 8.0 + 1.0 + 0.8) / 284.0);
+    EXPECT_DOUBLE_EQ(noise_ceiling(1.0, 1.0), 0.5);
+    EXPECT_DOUBLE_EQ(noise_ceiling(2.0, 1.0 / 3.0), 12.0 / 13.0);
+    EXPECT_DOUBLE_EQ(noise_ceiling(0.0, 1.0), 1e-14);
+}
+
+TEST(SignalToNoise, MatchesAnAnswerByHand)
+{
+    // Image 0: 1, 3 (variance 2); image 1: 4, 4, 7 (variance 3); image 2: 5 once.
+    // noise = (1 * 2 + 2 * 3) / 3 = 8/3; mean 4, total = (9 + 1 + 0 + 0 + 9 + 1) / 6 = 10/3.
+    const std::vector<double> trials{1, 4, 3, 5, 4, 7};
+    const std::vector<std::uint32_t> image{0, 1, 0, 2, 1, 1};
+
+    EXPECT_NEAR(signal_to_noise(trials, image), std::sqrt((2.0 / 3.0) / (8.0 / 3.0)), 1e-14);
+    EXPECT_TRUE(
+        std::isnan(signal_to_noise(std::vector<double>{1, 2}, std::vector<std::uint32_t>{0, 1})));
+}
+
+TEST(SignalToNoise, FindsTheRatioOfSimulatedTrials)
+{
+    const Recording recording = simulate(20'000, 1, 1.25F, 40);
+    std::vector<double> trials;
+    std::vector<std::uint32_t> image;
+    for (const auto& trial : recording.trials)
+        for (std::uint32_t at = 0; at < 20'000; ++at) {
+            trials.push_back(static_cast<double>(trial[at]));
+            image.push_back(at);
+        }
+
+    EXPECT_NEAR(signal_to_noise(trials, image), 0.8, 0.015);  // 1 / 1.25
+}
+
+TEST(VoxelAccuracy, AgreesWithTheFormulas)
+{
+    const Recording recording = simulate(60, 7, 1.5F, 1);
+    std::vector<float> snr{0.6F, 0.7F, 0.8F, 0.9F, 1.0F, 0.0F, 2.0F};
+
+    const auto accuracy = voxel_accuracy(recording.trials[0], recording.trials[1], snr, 1.0 / 3.0);
+
+    for (const std::size_t voxel : {0U, 1U, 2U, 3U, 4U, 6U})
+        EXPECT_NEAR(accuracy[voxel],
+                    naive_accuracy(recording.trials[0], recording.trials[1], 7, voxel,
+                                   static_cast<double>(snr[voxel]), 1.0 / 3.0),
+                    1e-12);
+    EXPECT_EQ(accuracy[5], 1.0);  // no ceiling to speak of: any correlation is above it
+}
+
+TEST(VoxelAccuracy, IsZeroForOppositeAndUnknownForConstantResponses)
+{
+    const std::vector<float> predicted{1, 1, 2, 1, 3, 1};  // [3, 2]
+    const std::vector<float> measured{3, 1, 2, 2, 1, 3};
+    const std::vector<float> snr{1, 1};
+
+    const auto accuracy = voxel_accuracy(predicted, measured, snr, 1.0);
+
+    EXPECT_EQ(accuracy[0], 0.0);
+    EXPECT_TRUE(std::isnan(accuracy[1]));
+    EXPECT_THROW(voxel_accuracy(predicted, std::span(measured).first(4), snr, 1.0), Error);
+}
+
+TEST(NoiseScores, PredictEveryTrialByTheOthersTheirMeanAndTheModel)
+{
+    const Recording recording = simulate(50, 4, 1.0F, 2);
+    const std::vector<float> snr{0.8F, 1.0F, 1.2F, 1.4F};
+
+    const NoiseScores scores = noise_scores(recording.views(), recording.signal, snr);
+
+    double single = 0.0;
+    double mean = 0.0;
+    double model = 0.0;
+    for (std::size_t target = 0; target < 3; ++target)
+        for (std::size_t voxel = 0; voxel < 4; ++voxel) {
+            const auto accuracy = [&](std::span<const float> predictor) {
+                return naive_accuracy(predictor, recording.trials[target], 4, voxel,
+                                      static_cast<double>(snr[voxel]), 1.0);
+            };
+            std::vector<float> others(recording.signal.size(), 0.0F);
+            for (std::size_t trial = 0; trial < 3; ++trial) {
+                if (trial == target) continue;
+                single += accuracy(recording.trials[trial]);
+                for (std::size_t at = 0; at < others.size(); ++at)
+                    others[at] += 0.5F * recording.trials[trial][at];
+            }
+            mean += accuracy(others);
+            model += accuracy(recording.signal);
+        }
+    ASSERT_EQ(scores.single_trials.size(), 24U);
+    ASSERT_EQ(scores.mean_of_two.size(), 12U);
+    ASSERT_EQ(scores.model_predictions.size(), 12U);
+    constexpr double rounding = 1e-6;  // means of two trials in float
+    EXPECT_NEAR(mean_of(scores.single_trials), single / 24.0, rounding);
+    EXPECT_NEAR(mean_of(scores.mean_of_two), mean / 12.0, rounding);
+    EXPECT_NEAR(mean_of(scores.model_predictions), model / 12.0, rounding);
+}
+
+TEST(NoiseScores, LeaveVoxelsOutThatAreUnknownAnywhere)
+{
+    Recording recording = simulate(50, 4, 1.0F, 3);
+    for (std::size_t image = 0; image < 50; ++image) recording.trials[2][image * 4 + 1] = 7.0F;
+    const std::vector<float> snr(4, 1.0F);
+
+    const NoiseScores scores = noise_scores(recording.views(), recording.signal, snr);
+
+    EXPECT_EQ(scores.single_trials.size(), 18U);
+    EXPECT_EQ(scores.model_predictions.size(), 9U);
+}
+
+TEST(NoiseTests, FindThatANoiselessModelIsBetterThanTrials)
+{
+    const Recording recording = simulate(100, 40, 1.5F, 4);
+    const std::vector<float> snr(40, 1.0F / 1.5F);
+    const NoiseScores scores = noise_scores(recording.views(), recording.signal, snr);
+
+    const auto tests = noise_tests(scores, {5, 0, 0, 999});
+
+    const std::vector<double> p{tests[0].p(), tests[1].p()};
+    EXPECT_EQ(rejected_at_fdr(p), (std::vector<bool>{true, true}));
+    EXPECT_NEAR(tests[0].observed, mean_of(scores.model_predictions) - mean_of(scores.mean_of_two),
+                1e-12);
+}
+
+/// Null values of a full shuffle of the pooled values, cut after `split`.
+std::vector<double> naive_null(const std::vector<double>& first, const std::vector<double>& second,
+                               std::size_t split, std::size_t draws)
+{
+    std::vector<double> pooled = first;
+    pooled.insert(pooled.end(), second.begin(), second.end());
+    std::mt19937_64 engine(6);
+    std::vector<double> null;
+    for (std::size_t draw = 0; draw < draws; ++draw) {
+        std::shuffle(pooled.begin(), pooled.end(), engine);
+        const std::span<const double> all(pooled);
+        null.push_back(mean_of(all.first(split)) - mean_of(all.subspan(split)));
+    }
+    return null;
+}
+
+TEST(GroupDifference, HasTheDistributionOfAFullShuffle)
+{
+    const std::vector<double> first{0.1, 0.9, 0.4, 1.7};
+    const std::vector<double> second{0.3, 2.5, 0.2, 0.8, 0.6, 1.1, 0.5};
+    constexpr std::uint32_t draws = 3000;
+    for (const std::size_t split : {std::size_t{4}, std::size_t{5}, std::size_t{7}}) {
+        const std::vector<double> wanted = naive_null(first, second, split, draws);
+        std::vector<double> null;
+        for (std::uint32_t t = 0; t < draws; ++t)
+            null.push_back(permute_groups(first, second, split, {7, 0, t, 1}).mean());
+
+        EXPECT_NEAR(mean_of(null), mean_of(wanted), 4.0 * sd_of(wanted) * std::sqrt(2.0 / draws));
+        EXPECT_NEAR(sd_of(null) / sd_of(wanted), 1.0, 4.0 / std::sqrt(draws));
+        EXPECT_LT(largest_distance(null, wanted), distance_bound(draws, draws));
+    }
+}
+
+TEST(GroupDifference, GivesUniformPValuesWhereGroupsDoNotDiffer)
+{
+    constexpr std::uint32_t studies = 600;
+    constexpr std::uint32_t iterations = 99;
+    std::mt19937_64 engine(8);
+    std::exponential_distribution<double> skewed;
+    std::vector<double> p;
+    for (std::uint32_t study = 0; study < studies; ++study) {
+        std::vector<double> first(9);
+        std::vector<double> second(18);
+        for (double& value : first) value = skewed(engine);
+        for (double& value : second) value = skewed(engine);
+        p.push_back(permute_groups(first, second, 9, {9, study, 0, iterations}).p());
+    }
+
+    EXPECT_LT(distance_from_uniform(p, iterations + 1), 1.95 / std::sqrt(studies));
+}
+
+TEST(GroupDifference, IsUnknownWhereAValueIs)
+{
+    const std::vector<double> first{0.1, std::nan(""), 0.4};
+    const std::vector<double> second{0.3, 2.5};
+
+    EXPECT_TRUE(std::isnan(permute_groups(first, second, 3, {1, 0, 0, 9}).p()));
+    EXPECT_THROW(permute_groups(first, second, 5, {}), Error);
+}
+
+}  // namespace
+}  // namespace twinscreen

@@ -4,10 +4,9 @@ the same responses, and chains that are killed in their middle."""
 
 import itertools
 import math
-import shutil
 
 import harness
-from harness import Failpoint, Workplace, content_hash, run, start
+from harness import Workplace, content_hash, run, start
 
 h5py = harness.h5py_or_skip()
 try:
@@ -418,6 +417,210 @@ def agreement_is_tested_on_the_held_out_subject(place):
     assert (calm.image == published.image).all()
 
 
+def planted_sets_are_found_again(place):
+    """Twelve images with the same patterns in both areas, but for the order of units, a factor and an
+    offset; all others are noise."""
+    rng, images, text = np.random.default_rng(6), 120, ""
+    planted = np.sort(rng.choice(images, SET, replace=False))
+    for subject in SUBJECTS[:3]:
+        first, second = rng.normal(size=(2, images, 20))
+        first[planted] = rng.normal(size=(SET, 2)) @ rng.normal(size=(2, 20)) + first[planted] / 4
+        second[planted] = 5 + 3 * first[planted][:, rng.permutation(20)]
+        for area, responses in {"one": first, "two": second}.items():
+            np.save(place / f"planted_{subject}_{area}.npy", responses)
+            text += (f'[[relational_control.responses]]\nfile = "planted_{subject}_{area}.npy"\n'
+                     f'subject = "{subject}"\narea = "{area}"\n')
+    text = "seed = 2\n[relational_control]\nunits = ''\n" + text + f"""
+[relational_control.multivariate]
+images = {SET}
+draws = 4000
+generations = 150
+population = 60
+"""
+    result = run("run", place.write("planted.toml", text), "--out", place / "planted")
+    search = Stage(place / "planted", "multivariate_search")
+    for fold in range(4):
+        found = set(search.found_image[0, fold, 0])
+        assert len(found & set(planted)) >= 0.9 * SET, (fold, found, planted)
+        assert abs(search.found_score[0, fold, 1]) < 0.01
+    tests = Stage(place / "planted", "multivariate_statistics")
+    assert (tests.significant[:, 0] == 1).all() and tests.p[:, 0].max() < 0.01
+    close(tests.binomial_p[0, 0], 0.05**3)
+    assert "; 3, 0.00012" in result.stdout, result
+
+
+def a_margin_that_nothing_passes_leaves_empty_sets(place):
+    result = run("run", place / "study.toml", "--out", place / "short",
+                 "--set", "relational_control.univariate.margin=100")
+    selection = Stage(place / "short", "univariate_selection")
+    assert (selection.controlling_image == -1).all() and (selection.passed == 0).all()
+    tests = Stage(place / "short", "univariate_statistics")
+    for nothing in (tests.effect, tests.response, tests.p, tests.mean_effect, tests.effect_low):
+        assert np.isnan(nothing).all()
+    assert (tests.significant == 0).all() and (tests.significant_subjects == 0).all()
+    assert (tests.binomial_p == 1).all()
+    assert "0 images lie 100 beyond the baselines, not 10: the set is short" in result.stdout
+
+
+def twins(subjects=SUBJECTS[:3]):
+    """Analytic twins whose numbers of units differ from subject to subject."""
+    return "".join(
+        f'[[twins]]\nfamily = "gabor_energy"\nname = "{subject} {area}"\nsubject = "{subject}"\n'
+        f'area = "{area}"\npositions = 1\norientations = {3 + at}\n'
+        f"spatial_frequencies = {cycles}\n"
+        for at, subject in enumerate(subjects)
+        for area, cycles in (("coarse", [0.5, 0.7, 1.0]), ("fine", [1.5, 2.0, 2.8])))
+
+
+STIMULI = "[[stimuli]]\ncount = 150\n[stimuli.pink_noise]\n"
+
+
+def twins_and_files_of_their_responses_give_the_same(place):
+    control = "[relational_control]\nunits = ''\n" + SETTINGS
+    head = "seed = 9\n"
+    answered = place.write("twins.toml", head + twins() + STIMULI + control + RUN)
+    run("run", answered, "--out", place / "twins", ranks=3)
+    screen = place.write("screen.toml", head + twins() + STIMULI + '[screen]\nmeasures = ["units"]\n')
+    run("run", screen, "--out", place / "screen")
+    shown = Stage(place / "screen", "responses")
+    files = ""
+    subjects, areas = (shown.names["units"][name] for name in ("subject", "area"))
+    for subject, area in sorted(set(zip(subjects, areas))):
+        name = f"twin_{subject}_{area}.npy"
+        chosen = (subjects == subject) & (areas == area)
+        np.save(place / name, np.ascontiguousarray(shown.response[:, chosen]))
+        files += (f'[[relational_control.responses]]\nfile = "{name}"\nsubject = "{subject}"\n'
+                  f'area = "{area}"\n')
+    control = control.replace(SETTINGS, files + SETTINGS)
+    run("run", place.write("files.toml", head + control), "--out", place / "files")
+    for stage in ("responses", "univariate_baseline", "univariate_selection",
+                  "univariate_statistics", "similarity", "multivariate_baseline",
+                  "multivariate_search", "multivariate_statistics"):
+        ours, theirs = Stage(place / "twins", stage), Stage(place / "files", stage)
+        for column, values in vars(theirs).items():
+            # Lists of the best of a shard depend on the shards.
+            if column != "names" and not column.startswith("shard_"):
+                np.testing.assert_array_equal(getattr(ours, column), values, err_msg=column)
+    # Stimuli beside the files are what the subjects saw.
+    both = place.write("both.toml", head + STIMULI + control)
+    run("run", both, "--out", place / "both")
+    assert (Stage(place / "both", "responses").mean_response
+            == Stage(place / "files", "responses").mean_response).all()
+
+
+UNPAIRED = {"sub-01": "V1", "sub-02": "V1", "sub-03": "V4", "sub-04": "V4"}
+SMALL = f"""
+[relational_control.multivariate]
+images = {SET}
+draws = 2500
+generations = 4
+population = 5
+"""
+
+
+def unpaired(place):
+    """Areas recorded in different animals, each animal of one compared with each of the other."""
+    files = {key: place.files[key] for key in UNPAIRED.items()}
+    members = "".join(f'[[relational_control.subjects]]\nmembers = ["{first}", "{second}"]\n'
+                      for first in ("sub-01", "sub-02") for second in ("sub-03", "sub-04"))
+    return "seed = 4\n[relational_control]\n" + imports(files) + members
+
+
+def folds_of_unpaired_animals_share_none(place):
+    text = unpaired(place) + SMALL + f"""
+[relational_control.univariate]
+images = {CHOSEN}
+draws = 500
+permutations = 200
+"""
+    result = run("run", place.write("unpaired.toml", text), "--out", place / "unpaired")
+    baseline = Stage(place / "unpaired", "multivariate_baseline")
+    folds = baseline.names["folds"]
+    assert list(folds["test"]) == ["", "sub-01 x sub-03", "sub-01 x sub-04", "sub-02 x sub-03",
+                                   "sub-02 x sub-04"]
+    assert list(folds["train"])[1:] == ["sub-02 x sub-04", "sub-02 x sub-03", "sub-01 x sub-04",
+                                        "sub-01 x sub-03"]
+    # What one fold is tested through another is chosen through: each view once.
+    assert list(baseline.names["views"]["populations"]) == [
+        "V1: 0.5 sub-01 0.5 sub-02; V4: 0.5 sub-03 0.5 sub-04", "V1: 1 sub-02; V4: 1 sub-04",
+        "V1: 1 sub-02; V4: 1 sub-03", "V1: 1 sub-01; V4: 1 sub-04", "V1: 1 sub-01; V4: 1 sub-03"]
+
+    def agreement(first, second, ids):
+        lower = [(i, j) for i in ids for j in ids if j < i]
+        return truth.pearson(*(
+            np.array([np.mean([place.truth.similarity[subject, area][pair] for subject in subjects])
+                      for pair in lower])
+            for subjects, area in ((first, "V1"), (second, "V4"))))
+
+    for fold in range(5):
+        ids = baseline.baseline_image[0, fold]
+        trained = [name.split(" x ") for name in folds["train"][fold].split(", ")]
+        close(baseline.baseline_train[0, fold], agreement(*(
+            sorted({pair[side] for pair in trained}) for side in range(2)), ids))
+        if fold:
+            first, second = folds["test"][fold].split(" x ")
+            close(baseline.baseline_test[0, fold], agreement([first], [second], ids))
+    for statistics in ("univariate_statistics", "multivariate_statistics"):
+        assert np.isnan(Stage(place / "unpaired", statistics).binomial_p).all()
+    assert "binomial" not in result.stdout, result
+
+
+def halves_pairs_and_no_folds(place):
+    files = {key: name for key, name in place.files.items() if key[0] == "sub-01"}
+    areas = "".join(f'[[relational_control.areas]]\nname = "{name}"\nunits = "{units}"\n'
+                    for name, units in (("V1 a", "area == 'V1' and half == 1"),
+                                        ("V1 b", "area == 'V1' and half == 2"),
+                                        ("other", "area != 'V1'")))
+    text = ('seed = 4\n[relational_control]\nfolds = "none"\npairs = ["V1 b - V1 a", "other - V1 a"]\n'
+            + imports(files) + areas + SMALL)
+    run("run", place.write("halves.toml", text), "--out", place / "halves")
+    units = Stage(place / "halves", "responses").names["units"]
+    a, b, other = (set(units["id"][units["population"] == at]) for at in range(3))
+    kept = place.truth.responses["sub-01", "V1"].shape[1]
+    assert a and b and not a & b and len(a | b) == kept and not (a | b) & other
+    search = Stage(place / "halves", "multivariate_search")
+    assert list(search.names["pairs"]["name"]) == ["V1 b - V1 a", "other - V1 a"]
+    assert list(search.names["folds"]["name"]) == ["all subjects"]
+    assert np.isnan(search.test_score).all() and np.isfinite(search.score).all()
+    assert not (place / "halves" / "multivariate_statistics.h5").exists()
+    # One subject has nobody to be tested on: the same results without being asked.
+    one = place.write("one.toml", text.replace('folds = "none"\n', ""))
+    run("run", one, "--out", place / "one")
+    assert content_hash(place / "one") == content_hash(place / "halves")
+
+
+def generation_of(state):
+    """How far a saved chain has come; 0 where there is none."""
+    try:
+        return int.from_bytes(state.read_bytes()[64:72], "little")
+    except OSError:
+        return 0
+
+
+def killed_chains_go_on_from_their_last_generation(place):
+    files = {key: name for key, name in place.files.items() if key[0] == "sub-01"}
+    text = ("seed = 4\n[relational_control]\npairs = ['V1 - V4']\n" + imports(files)
+            + SMALL.replace("generations = 4", "generations = 1500"))
+    campaign = place.write("chains.toml", text)
+    run("run", campaign, "--out", place / "calm")
+    for name, ranks in (("lost-job", 0), ("lost-rank", 3)):
+        store, reached = place / name, 0
+        state = store / "scratch" / "multivariate_search" / "0.state"
+        for _ in range(2):
+            again = ("run", campaign, "--out", store, "--set", "run.scratch_seconds=0")
+            with start(*again, ranks=ranks) as job:
+                harness.wait_until(lambda: generation_of(state) > reached + 20, f"{state}, later")
+                job.kill_everything() if ranks == 0 else job.kill_rank_at_once(1)
+                job.wait()
+            went_on = generation_of(state)
+            assert reached + 20 < went_on < 1500, (reached, went_on)
+            reached = went_on
+        result = run("run", campaign, "--out", store, ranks=2)
+        assert "begins anew" not in result.output, result
+        assert content_hash(store) == content_hash(place / "calm")
+        assert not (store / "scratch").exists()
+
+
 def main():
     with Workplace() as place:
         make_study(place)
@@ -425,7 +628,10 @@ def main():
             place, responses_are_averaged_and_normalised, random_sets_of_means_are_a_fair_null,
             images_are_chosen_beyond_the_margins, effects_are_tested_on_the_held_out_subject,
             similarities_are_correlations_of_patterns, random_sets_of_similarities_are_scored,
-            found_sets_have_the_scores_that_are_stored, agreement_is_tested_on_the_held_out_subject)
+            found_sets_have_the_scores_that_are_stored, agreement_is_tested_on_the_held_out_subject,
+            planted_sets_are_found_again, a_margin_that_nothing_passes_leaves_empty_sets,
+            twins_and_files_of_their_responses_give_the_same, folds_of_unpaired_animals_share_none,
+            halves_pairs_and_no_folds, killed_chains_go_on_from_their_last_generation)
 
 
 if __name__ == "__main__":

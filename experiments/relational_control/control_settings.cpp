@@ -65,6 +65,35 @@ std::vector<SubjectRule> read_subjects(ConfigSection& section)
     return subjects;
 }
 
+std::vector<GroupRule> read_groups(ConfigSection& section)
+{
+    std::vector<GroupRule> rules;
+    for (ConfigSection& one : section.children("group_analysis")) {
+        GroupRule rule;
+        rule.name = one.require<std::string>("name");
+        rule.kind = one.one_of("kind", "distance", {"distance", "category"}) == "category"
+                        ? GroupKind::category
+                        : GroupKind::distance;
+        const Rule<std::vector<std::string>> some{
+            [](const std::vector<std::string>& pairs) { return !pairs.empty(); },
+            "at least one pair"};
+        for (ConfigSection& group : one.children("groups")) {
+            rule.groups.push_back(group.require<std::vector<std::string>>("pairs", "", some));
+            group.reject_unknown_keys();
+        }
+        const bool is_category = rule.kind == GroupKind::category;
+        if (rule.groups.size() < 2 || (is_category && rule.groups.size() != 2))
+            one.complain("groups",
+                         fmt::format("{} groups of pairs, expected {}", rule.groups.size(),
+                                     is_category ? "2 (within and between categories)"
+                                                 : "2 or more (near to far)"),
+                         "groups = [{ pairs = [\"V1 - V2\"] }, { pairs = [\"V1 - hV4\"] }]");
+        one.reject_unknown_keys();
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
+
 UnivariateSettings read_univariate(ConfigSection section)
 {
     UnivariateSettings settings;
@@ -165,6 +194,7 @@ ControlSettings read_control_settings(ConfigSection& section)
     settings.areas = read_areas(section);
     settings.subjects = read_subjects(section);
     settings.pairs = section.get_or<std::vector<std::string>>("pairs", {});
+    settings.groups = read_groups(section);
     settings.leave_one_out =
         section.one_of("folds", "leave_one_out", {"leave_one_out", "none"}) == "leave_one_out";
     settings.patterns = section.get_or("patterns", settings.patterns);

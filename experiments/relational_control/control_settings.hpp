@@ -40,6 +40,16 @@ struct SubjectRule {
     std::vector<std::string> members;
 };
 
+/// Whether groups of pairs are ordered by cortical distance, near to far, or are pairs within and
+/// between categories.
+enum class GroupKind { distance, category };
+
+struct GroupRule {
+    std::string name;
+    GroupKind kind = GroupKind::distance;
+    std::vector<std::vector<std::string>> groups;  ///< pairs by name, "V1 - V2"
+};
+
 /// Univariate control (Gifford, Jastrzebowska, Singer & Cichy 2024).
 struct UnivariateSettings {
     std::uint32_t images = 25;             ///< of a controlling set
@@ -67,6 +77,7 @@ struct ControlSettings {
     std::vector<AreaRule> areas;        ///< empty: the values of the unit table's column
     std::vector<SubjectRule> subjects;  ///< empty: the subjects that have every area
     std::vector<std::string> pairs;     ///< "V1 - hV4"; empty: each two areas
+    std::vector<GroupRule> groups;
     bool leave_one_out = true;
     bool patterns = true;  ///< store normalised patterns beside the mean responses
     Compat compat = Compat::corrected;

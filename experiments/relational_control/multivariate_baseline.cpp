@@ -175,6 +175,12 @@ std::string MultivariateBaseline::outlook() const
                        study_.pairs.size(), views());
 }
 
+const float* read_null_agreement(const StageHistory& history)
+{
+    return static_cast<const float*>(
+        history.map(MultivariateBaseline::stage_name, agreement_column).data);
+}
+
 MultivariateBaselineSets read_multivariate_baseline(const StageHistory& history)
 {
     MultivariateBaselineSets sets;

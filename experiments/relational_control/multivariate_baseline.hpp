@@ -45,6 +45,9 @@ struct MultivariateBaselineSets {
     std::vector<double> train;          ///< [pairs, folds]
     std::vector<double> test;           ///< [pairs, folds] NaN without a test subject
 };
+/// Agreement about the random sets [draws, views, pairs]; valid until the history is closed.
+const float* read_null_agreement(const StageHistory& history);
+
 MultivariateBaselineSets read_multivariate_baseline(const StageHistory& history);
 
 }  // namespace twinscreen

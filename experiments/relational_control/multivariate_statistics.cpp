@@ -7,6 +7,7 @@
 #include "experiments/relational_control/group_statistics.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
 #include "experiments/relational_control/multivariate_search.hpp"
+#include "experiments/relational_control/subject_summary.hpp"
 #include "experiments/statistics.hpp"
 
 namespace twinscreen {
@@ -154,7 +155,7 @@ void MultivariateStatistics::run(const Shard& shard, ShardTools& tools)
     }
     const std::vector<bool> rejected = rejected_at_fdr(values[p]);
     for (std::size_t at = 0; at < objectives.size(); ++at)
-        values[significant][at] = rejected[at] ? 1.0 : 0.0;
+        values[significant][at] = mark_of(rejected[at], values[p][at]);
     for (std::uint32_t column = 0; column < case_columns; ++column)
         tools.write(ColumnId{column}, batch_of(values[column], {1, extent(objectives.size())}));
     tools.write(baseline_column, batch_of(std::array<double, 1>{baseline_[cell]}, {1}));
@@ -178,19 +179,15 @@ SummaryRows MultivariateStatistics::combine(const StageResults& results)
         for (std::size_t at = 0; at < objectives.size(); ++at) {
             std::uint32_t column = mean_agreement;
             for (const std::uint32_t from : {agreement, effect}) {
-                const std::vector<double> row = over_subjects(from, pair, at, objectives.size());
-                const Interval interval = bootstrap_mean(row);
-                for (const double value : {mean(row), interval.low, interval.high})
+                const SubjectMean mean =
+                    mean_over_subjects(over_subjects(from, pair, at, objectives.size()));
+                for (const double value : {mean.mean, mean.low, mean.high})
                     group[column++].push_back(value);
             }
-            const std::vector<double> marks =
-                over_subjects(significant, pair, at, objectives.size());
-            const auto found = static_cast<std::uint32_t>(std::ranges::count(marks, 1.0));
-            group[significant_subjects].push_back(found);
-            group[binomial_p].push_back(
-                study_.has_independent_tests()
-                    ? binomial_survival(found, static_cast<std::uint32_t>(subjects))
-                    : nan);
+            const SubjectCount count =
+                count_subjects(over_subjects(significant, pair, at, objectives.size()), study_);
+            group[significant_subjects].push_back(count.significant);
+            group[binomial_p].push_back(count.binomial_p);
         }
         base.push_back(mean(over_subjects(index_of(baseline_column), pair, 0, 1)));
     }

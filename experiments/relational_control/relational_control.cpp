@@ -2,6 +2,7 @@
 
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
+#include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
 #include "experiments/relational_control/multivariate_search.hpp"
@@ -35,6 +36,7 @@ public:
                 : ForwardPlan(inputs.twins, inputs.covariates, {false, false}).units();
         study_ = make_study(settings_, units, inputs.seed, section);
         if (section.has_mistakes()) return;
+        groups_ = find_groups(settings_, study_, section);
         check_set_sizes(section, inputs);
         add_stages(inputs);
     }
@@ -122,6 +124,8 @@ private:
             add<UnivariateBaseline>(settings_, study_);
             add<UnivariateSelection>(settings_, study_);
             if (study_.test_folds() > 0) add<UnivariateStatistics>(settings_, study_);
+            if (study_.test_folds() > 0 && !groups_.empty())
+                stages_.push_back(make_univariate_groups(settings_, study_, groups_));
         }
         if (!settings_.multivariate) return;
         views_ = similarity_views(study_);
@@ -130,6 +134,8 @@ private:
         add<MultivariateBaseline>(settings_, study_, *agreement_);
         add<MultivariateSearch>(settings_, study_, *agreement_);
         if (study_.test_folds() > 0) add<MultivariateStatistics>(settings_, study_, views_);
+        if (study_.test_folds() > 0 && !groups_.empty())
+            stages_.push_back(make_multivariate_groups(settings_, study_, views_, groups_));
     }
 
     template <class Stage, class... Arguments>
@@ -154,6 +160,7 @@ private:
     ControlSettings settings_;
     std::unique_ptr<ImportedResponses> imported_;
     Study study_;
+    std::vector<GroupAnalysis> groups_;
     SimilarityViews views_;
     std::unique_ptr<Agreement> agreement_;
     std::vector<std::unique_ptr<ControlStage>> stages_;

@@ -7,6 +7,15 @@
 
 namespace twinscreen {
 
+std::vector<std::uint32_t> MeanResponses::rows_of(std::span<const std::uint32_t> images) const
+{
+    std::vector<std::uint32_t> rows;
+    for (const std::uint32_t image : images)
+        rows.push_back(
+            static_cast<std::uint32_t>(std::ranges::lower_bound(usable, image) - usable.begin()));
+    return rows;
+}
+
 MeanResponses read_mean_responses(const Study& study, const StageHistory& history)
 {
     const std::uint64_t images = history.items(ResponseStage::stage_name);

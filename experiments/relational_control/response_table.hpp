@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct MeanResponses {
     std::vector<std::uint32_t> usable;  ///< images without NaN, ascending
 
     std::size_t images() const noexcept { return values.size() / populations; }
+    /// Places of images in `usable`; each must be there.
+    std::vector<std::uint32_t> rows_of(std::span<const std::uint32_t> images) const;
     float at(std::size_t image, std::size_t population) const
     {
         return values[image * populations + population];

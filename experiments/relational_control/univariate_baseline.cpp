@@ -200,9 +200,10 @@ std::string UnivariateBaseline::outlook() const
                        count_text(settings_.draws), settings_.images);
 }
 
-UnivariateBaselineSets read_univariate_baseline(const StageHistory& history)
+UnivariateBaselineSets read_univariate_baseline(const Study& study, const StageHistory& history)
 {
     UnivariateBaselineSets sets;
+    sets.areas = study.areas.size();
     const OwnedBatch images = history.read(UnivariateBaseline::stage_name, image_column, 0, 1);
     for (const std::int64_t image : images.values<std::int64_t>())
         sets.images.push_back(static_cast<std::uint32_t>(image));

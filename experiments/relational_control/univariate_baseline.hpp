@@ -39,7 +39,14 @@ private:
 struct UnivariateBaselineSets {
     std::vector<std::uint32_t> images;  ///< [folds, areas, images of a set]
     std::vector<double> train;          ///< [folds, areas] mean training response
+    std::size_t areas = 0;
+
+    std::span<const std::uint32_t> of(std::size_t fold, std::size_t area) const
+    {
+        const std::size_t size = images.size() / train.size();
+        return std::span(images).subspan((fold * areas + area) * size, size);
+    }
 };
-UnivariateBaselineSets read_univariate_baseline(const StageHistory& history);
+UnivariateBaselineSets read_univariate_baseline(const Study& study, const StageHistory& history);
 
 }  // namespace twinscreen

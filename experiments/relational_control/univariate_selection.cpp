@@ -27,7 +27,7 @@ double sign_of(std::size_t condition, std::size_t side)
 StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     responses_ = read_mean_responses(study_, history);
-    baseline_ = read_univariate_baseline(history);
+    baseline_ = read_univariate_baseline(study_, history);
     train_.clear();
     for (const Fold& fold : study_.folds)
         for (std::size_t area = 0; area < study_.areas.size(); ++area)

@@ -6,6 +6,7 @@
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
 #include "experiments/relational_control/group_statistics.hpp"
+#include "experiments/relational_control/subject_summary.hpp"
 #include "experiments/statistics.hpp"
 
 namespace twinscreen {
@@ -82,10 +83,7 @@ Table UnivariateStatistics::describe(ItemRange items) const
 StagePlan UnivariateStatistics::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     responses_ = read_mean_responses(study_, history);
-    row_of_image_.assign(responses_.images(), 0);
-    for (std::uint32_t row = 0; row < responses_.usable.size(); ++row)
-        row_of_image_[responses_.usable[row]] = row;
-    baseline_ = read_univariate_baseline(history);
+    baseline_ = read_univariate_baseline(study_, history);
     sets_.clear();
     for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
         for (std::size_t fold = 0; fold < study_.folds.size(); ++fold)
@@ -137,20 +135,13 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
     const std::uint64_t item = index_of(shard.items.first);
     const Case one = case_of(item);
     const std::vector<float> table = responses_of(one);
-    const auto rows_of = [&](std::vector<std::uint32_t> images) {
-        for (std::uint32_t& image : images) image = row_of_image_[image];
-        return images;
-    };
     std::array<std::vector<std::uint32_t>, control_conditions> controlling;
     for (std::size_t at = 0; at < control_conditions; ++at)
-        controlling[at] = rows_of(sets_[one.pair * study_.folds.size() + one.fold][at]);
-    const auto baseline_of = [&](std::size_t area) {
-        const auto first = baseline_.images.begin() +
-                           extent((one.fold * study_.areas.size() + area) * settings_.images);
-        return rows_of({first, first + extent(settings_.images)});
-    };
+        controlling[at] = responses_.rows_of(sets_[one.pair * study_.folds.size() + one.fold][at]);
+    const AreaPair& pair = study_.pairs[one.pair];
     const std::array<std::vector<std::uint32_t>, 2> baseline{
-        baseline_of(study_.pairs[one.pair].first), baseline_of(study_.pairs[one.pair].second)};
+        responses_.rows_of(baseline_.of(one.fold, pair.first)),
+        responses_.rows_of(baseline_.of(one.fold, pair.second))};
     ControlSets sets;
     for (std::size_t at = 0; at < control_conditions; ++at) sets.controlling[at] = controlling[at];
     for (std::size_t side = 0; side < 2; ++side) sets.baseline[side] = baseline[side];
@@ -168,8 +159,8 @@ void UnivariateStatistics::run(const Shard& shard, ShardTools& tools)
         values[null_sd][cell] = test.sd();
     }
     const std::vector<bool> rejected = rejected_at_fdr(values[p]);
-    std::ranges::transform(rejected, values[significant].begin(),
-                           [](bool is) { return is ? 1.0 : 0.0; });
+    for (std::size_t cell = 0; cell < cells; ++cell)
+        values[significant][cell] = mark_of(rejected[cell], values[p][cell]);
     for (std::uint32_t column = 0; column < cell_columns.size(); ++column)
         tools.write(ColumnId{column}, batch_of(values[column], {1, extent(control_conditions), 2}));
     const std::array<double, 2> base{mean_of(table, baseline[0], 0),
@@ -206,18 +197,15 @@ SummaryRows UnivariateStatistics::combine(const StageResults& results)
         for (std::size_t cell = 0; cell < cells; ++cell) {
             std::size_t column = 0;
             for (const std::vector<double>* values : {&effects, &means}) {
-                const std::vector<double> row = over_subjects(*values, pair, cell, cells);
-                const Interval interval = bootstrap_mean(row);
-                for (const double value : {mean(row), interval.low, interval.high})
+                const SubjectMean mean =
+                    mean_over_subjects(over_subjects(*values, pair, cell, cells));
+                for (const double value : {mean.mean, mean.low, mean.high})
                     group[column++].push_back(value);
             }
-            const std::vector<double> row = over_subjects(marks, pair, cell, cells);
-            const auto found = static_cast<std::uint32_t>(std::ranges::count(row, 1.0));
-            group[column++].push_back(found);
-            group[column].push_back(
-                study_.has_independent_tests()
-                    ? binomial_survival(found, static_cast<std::uint32_t>(subjects))
-                    : nan);
+            const SubjectCount count =
+                count_subjects(over_subjects(marks, pair, cell, cells), study_);
+            group[column++].push_back(count.significant);
+            group[column].push_back(count.binomial_p);
         }
     std::vector<double> mean_baseline, mean_correlation;
     for (std::size_t pair = 0; pair < pairs; ++pair) {

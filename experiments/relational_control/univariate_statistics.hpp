@@ -40,7 +40,6 @@ private:
     const UnivariateSettings& settings_;
     const Study& study_;
     MeanResponses responses_;
-    std::vector<std::uint32_t> row_of_image_;  ///< in a table of usable images
     UnivariateBaselineSets baseline_;
     std::vector<ControllingSets> sets_;  ///< [pairs * folds]
 };

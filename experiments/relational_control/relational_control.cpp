@@ -112,6 +112,16 @@ private:
         if (settings_.univariate) check("univariate", settings_.univariate->images);
         if (!settings_.multivariate) return;
         check("multivariate", settings_.multivariate->images);
+        const std::uint32_t least = least_items(settings_.multivariate->search);
+        if (settings_.multivariate->images <= images(inputs) && least > images(inputs))
+            section.child("multivariate")
+                .complain(
+                    "images",
+                    fmt::format("a set of {} images out of {}, and the search exchanges up to "
+                                "{} at once for others",
+                                settings_.multivariate->images, images(inputs),
+                                least - settings_.multivariate->images),
+                    "take smaller sets or smaller mutated_shares");
         if (!settings_.patterns)
             section.complain("patterns", "multivariate control needs patterns",
                              "remove patterns = false");
@@ -130,7 +140,8 @@ private:
         if (!settings_.multivariate) return;
         views_ = similarity_views(study_);
         agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
-        if (agreement_->form() == SimilarityForm::stored) add<SimilarityStage>(study_, views_);
+        if (agreement_->form() == SimilarityForm::stored)
+            add<SimilarityStage>(settings_, study_, views_);
         add<MultivariateBaseline>(settings_, study_, *agreement_);
         add<MultivariateSearch>(settings_, study_, *agreement_);
         if (study_.test_folds() > 0) add<MultivariateStatistics>(settings_, study_, views_);

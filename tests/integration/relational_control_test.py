@@ -1,12 +1,12 @@
 """Relational neural control by the executable: every stored result against formulas written down once
 more (relational_control_truth.py), planted sets that must be found again, twins against files with
-the same responses, and chains that are killed in their middle."""
+the same responses."""
 
 import itertools
 import math
 
 import harness
-from harness import Workplace, content_hash, run, start
+from harness import Workplace, content_hash, run
 
 h5py = harness.h5py_or_skip()
 try:
@@ -26,6 +26,10 @@ DRAWS, PERMUTATIONS, MARGIN = 9000, 2000, 0.5  # of means
 SETS, DIFFERENCES, GENERATIONS = 5000, 1200, 25  # of similarities
 # What image is spoiled how; V4 of sub-02 and so on. Thresholds stand between 0.5 and the next float.
 NAN_UNIT, CONSTANT, ALL_NAN, NAN_ELSEWHERE = 7, 11, 13, 17
+GROUPS = {  # name: kind and groups of pairs
+    "path": ("distance", (("V1 - V4",), ("V4 - FFA",), ("V1 - FFA",))),
+    "kinds": ("category", (("V1 - V4",), ("V1 - FFA", "FFA - V4"))),
+}
 SETTINGS = f"""
 [relational_control.univariate]
 images = {CHOSEN}
@@ -46,6 +50,13 @@ def rules():
     """The areas of the study: FFA is made of two parts."""
     return "".join(f'[[relational_control.areas]]\nname = "{area}"\nunits = "area in {parts}"\n'
                    for area, parts in PARTS.items())
+
+
+def group_rules():
+    return "".join(
+        f'[[relational_control.group_analysis]]\nname = "{name}"\nkind = "{kind}"\ngroups = ['
+        + ", ".join(f"{{ pairs = {list(pairs)} }}" for pairs in groups) + "]\n"
+        for name, (kind, groups) in GROUPS.items())
 
 
 def imports(files):
@@ -96,7 +107,8 @@ def make_study(place):
             kept.setdefault((subject, area), []).append(responses[:, ceilings > 0.5])
     place.files = files
     place.truth = Truth({key: np.hstack(parts) for key, parts in kept.items()}, SUBJECTS, AREAS)
-    text = "seed = 4\n[relational_control]\n" + imports(files) + rules() + SETTINGS + RUN
+    text = "seed = 4\n[relational_control]\n" + imports(files) + rules()
+    text += group_rules() + SETTINGS + RUN
     place.write("study.toml", text)
 
 
@@ -422,6 +434,134 @@ def agreement_is_tested_on_the_held_out_subject(place):
     assert (calm.image == published.image).all()
 
 
+def grouped(kind_and_groups, study):
+    """Groups of indices of pairs; a name may have its areas in either order."""
+    names = [{" - ".join(pair), " - ".join(pair[::-1])} for pair in study.pairs]
+    return [[next(at for at, known in enumerate(names) if name in known) for name in group]
+            for group in kind_and_groups[1]]
+
+
+def trends(groups, sign):
+    """Of values in groups: ends, slope, smallest step; positive where they fall, or times sign."""
+    means = [np.mean(group) for group in groups]
+    steps = sign * -np.diff(means)
+    numbers = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    slope = np.polyfit(numbers, np.concatenate(groups), 1)[0]
+    return np.array([steps.sum(), -sign * slope, steps.min()])
+
+
+def control_distances(u, sets, bases, groups, pairs):
+    """Distances from the baselines in both areas of the pairs of each group."""
+    levels = {area: u[area][bases[area]].mean() for area in u}
+    return [np.concatenate([np.abs(u[area][sets[at]] - levels[area])
+                            for at in group for area in pairs[at]]) for group in groups]
+
+
+def relabelled(u, kind, rng):
+    """Labels of areas permuted in every image, or all responses of all images and areas."""
+    table = np.stack(list(u.values()), axis=1)
+    table = (rng.permuted(table, axis=1) if kind == "distance"
+             else rng.permutation(table.ravel()).reshape(table.shape))
+    return dict(zip(u, table.T))
+
+
+def require_near(p, null, observed, what):
+    """A permutation p against another null of the same test."""
+    share = (null > observed).mean()
+    noise = math.sqrt(share * (1 - share) * (1 / len(null) + 1 / PERMUTATIONS)) + 2 / len(null)
+    assert abs(p - share) < 4 * noise, (what, p, share)
+
+
+def groups_of_pairs_are_compared_by_their_means(place):
+    stage, study = Stage(place / "study", "univariate_groups"), place.truth
+    selection = Stage(place / "study", "univariate_selection")
+    baseline = Stage(place / "study", "univariate_baseline")
+    usable, rng = study.has_mean(), np.random.default_rng(3)
+    place_of = np.cumsum(usable) - 1
+    for (number, rule), (fold, (_, test)) in itertools.product(enumerate(GROUPS.values()),
+                                                               enumerate(study.folds)):
+        if test is None:
+            continue
+        item, groups = number * len(SUBJECTS) + fold - 1, grouped(rule, study)
+        u = {area: study.u[test, area][usable] for area in AREAS}
+        bases = {area: place_of[baseline.baseline_image[fold, at]] for at, area in enumerate(AREAS)}
+        for row, signs in enumerate(CONDITIONS.values()):
+            found = selection.controlling_image[:, fold, row]
+            sets = [place_of[ids[ids >= 0]] for ids in found]
+            values = control_distances(u, sets, bases, groups, study.pairs)
+            sign = 1 if signs[0] == signs[1] else -1
+            require_means(stage.group_mean[item, row], values)
+            close(stage.trend[item, row], trends(values, sign), what=(rule, test, row))
+            if fold == 2:
+                null = [trends(control_distances(relabelled(u, rule[0], rng), sets, bases, groups,
+                                                 study.pairs), sign) for _ in range(800)]
+                for trend in range(3):
+                    require_near(stage.p[item, row, trend], np.array(null)[:, trend],
+                                 stage.trend[item, row, trend], (rule, row, trend))
+
+        def correlations(u):
+            return [[truth.pearson(*(u[area] for area in study.pairs[at])) for at in group]
+                    for group in groups]
+
+        close(stage.trend[item, 4], trends(correlations(u), 1))
+        if fold == 2:
+            null = [trends(correlations(relabelled(u, "distance", rng)), 1) for _ in range(800)]
+            require_near(stage.p[item, 4, 1], np.array(null)[:, 1], stage.trend[item, 4, 1], rule)
+        require_verdicts(stage.p[item, :4, 1], stage.significant[item, :4])
+        assert stage.significant[item, 4] == (stage.p[item, 4, 1] <= 0.05)
+    require_group_means(stage, 5)
+
+
+def require_means(found, groups):
+    """Means of groups; analyses with fewer groups than others have none for the rest."""
+    close(found[:len(groups)], [np.mean(group) for group in groups])
+    assert np.isnan(found[len(groups):]).all()
+
+
+def require_group_means(stage, rows):
+    for analysis, row in itertools.product(range(len(GROUPS)), range(rows)):
+        over = slice(analysis * len(SUBJECTS), (analysis + 1) * len(SUBJECTS))
+        close(stage.mean_trend[analysis, row], stage.trend[over, row].mean(axis=0), 1e-12)
+        for group in range(len(list(GROUPS.values())[analysis][1])):
+            values = stage.group_mean[over, row, group]
+            close(stage.mean_of_group[analysis, row, group], values.mean(), 1e-12)
+            close([stage.group_low[analysis, row, group], stage.group_high[analysis, row, group]],
+                  truth.bootstrap(values), 1e-12)
+        found = int((stage.significant[over, row] == 1).sum())
+        assert stage.significant_subjects[analysis, row] == found
+        close(stage.binomial_p[analysis, row], truth.binomial(found, len(SUBJECTS)), 1e-12)
+
+
+def groups_of_pairs_are_compared_by_their_agreement(place):
+    for store, counted in ((place / "study", 1), (place / "published", 0)):
+        stage, study = Stage(store, "multivariate_groups"), place.truth
+        search = Stage(store, "multivariate_search")
+        baseline = Stage(store, "multivariate_baseline")
+        orders = [list(order) for order in itertools.permutations(range(3))]
+        for (number, rule), fold in itertools.product(enumerate(GROUPS.values()),
+                                                      range(1, len(study.folds))):
+            item, groups = number * len(SUBJECTS) + fold - 1, grouped(rule, study)
+            drawn = place.agreement[:, len(study.folds) + fold - 1]
+            observed = [search.found_test_score[:, fold, 0], search.found_test_score[:, fold, 1],
+                        baseline.baseline_test[:, fold]]
+            for row, values in enumerate(observed):
+                values = [values[group] for group in groups]
+                close(stage.trend[item, row], trends(values, 1), 1e-12)
+                require_means(stage.group_mean[item, row], values)
+                part = drawn[row * DIFFERENCES:(row + 1) * DIFFERENCES]
+                ends = [part[:, order][:, groups[0]].mean(axis=1)
+                        - part[:, order][:, groups[-1]].mean(axis=1) for order in orders]
+                more = np.array(ends) > stage.trend[item, row, 0]  # [orders of labels, draws]
+                if counted == 0:  # as published, one order of the labels serves all draws
+                    assert stage.p[item, row, 0] in (more.sum(axis=1) + 1) / (DIFFERENCES + 1)
+                else:
+                    share = more.mean()
+                    noise = math.sqrt(share * (1 - share) / DIFFERENCES) + 1 / DIFFERENCES
+                    assert abs(stage.p[item, row, 0] - share) < 4 * noise
+            require_verdicts(stage.p[item, :, counted], stage.significant[item])
+        require_group_means(stage, 3)
+
+
 def planted_sets_are_found_again(place):
     """Twelve images with the same patterns in both areas, but for the order of units, a factor and an
     offset; all others are noise."""
@@ -594,38 +734,6 @@ def halves_pairs_and_no_folds(place):
     assert content_hash(place / "one") == content_hash(place / "halves")
 
 
-def generation_of(state):
-    """How far a saved chain has come; 0 where there is none."""
-    try:
-        return int.from_bytes(state.read_bytes()[64:72], "little")
-    except OSError:
-        return 0
-
-
-def killed_chains_go_on_from_their_last_generation(place):
-    files = {key: name for key, name in place.files.items() if key[0] == "sub-01"}
-    text = ("seed = 4\n[relational_control]\npairs = ['V1 - V4']\n" + imports(files)
-            + SMALL.replace("generations = 4", "generations = 1500"))
-    campaign = place.write("chains.toml", text)
-    run("run", campaign, "--out", place / "calm")
-    for name, ranks in (("lost-job", 0), ("lost-rank", 3)):
-        store, reached = place / name, 0
-        state = store / "scratch" / "multivariate_search" / "0.state"
-        for _ in range(2):
-            again = ("run", campaign, "--out", store, "--set", "run.scratch_seconds=0")
-            with start(*again, ranks=ranks) as job:
-                harness.wait_until(lambda: generation_of(state) > reached + 20, f"{state}, later")
-                job.kill_everything() if ranks == 0 else job.kill_rank_at_once(1)
-                job.wait()
-            went_on = generation_of(state)
-            assert reached + 20 < went_on < 1500, (reached, went_on)
-            reached = went_on
-        result = run("run", campaign, "--out", store, ranks=2)
-        assert "begins anew" not in result.output, result
-        assert content_hash(store) == content_hash(place / "calm")
-        assert not (store / "scratch").exists()
-
-
 def main():
     with Workplace() as place:
         make_study(place)
@@ -634,9 +742,11 @@ def main():
             images_are_chosen_beyond_the_margins, effects_are_tested_on_the_held_out_subject,
             similarities_are_correlations_of_patterns, random_sets_of_similarities_are_scored,
             found_sets_have_the_scores_that_are_stored, agreement_is_tested_on_the_held_out_subject,
+            groups_of_pairs_are_compared_by_their_means,
+            groups_of_pairs_are_compared_by_their_agreement,
             planted_sets_are_found_again, a_margin_that_nothing_passes_leaves_empty_sets,
             twins_and_files_of_their_responses_give_the_same, folds_of_unpaired_animals_share_none,
-            halves_pairs_and_no_folds, killed_chains_go_on_from_their_last_generation)
+            halves_pairs_and_no_folds)
 
 
 if __name__ == "__main__":

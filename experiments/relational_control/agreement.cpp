@@ -1,5 +1,7 @@
 #include "experiments/relational_control/agreement.hpp"
 
+#include <algorithm>
+
 #include "experiments/relational_control/similarity_stage.hpp"
 
 namespace twinscreen {
@@ -13,6 +15,12 @@ void Agreement::open(const StageHistory& history)
         stored_.push_back(static_cast<const float*>(
             history.map(SimilarityStage::stage_name, ColumnId{static_cast<std::uint32_t>(view)})
                 .data));
+}
+
+std::uint32_t Agreement::item(std::uint32_t image) const
+{
+    return static_cast<std::uint32_t>(std::ranges::lower_bound(patterns_.images, image) -
+                                      patterns_.images.begin());
 }
 
 std::unique_ptr<PairSimilarity> Agreement::of(std::size_t view, std::size_t pair) const

@@ -26,6 +26,9 @@ public:
     /// Items 0 ... items() - 1 are the images that have a pattern in every population.
     std::size_t items() const noexcept { return patterns_.items(); }
     std::uint32_t image(std::uint32_t item) const { return patterns_.images[item]; }
+    /// The other way round; the image must be an item.
+    std::uint32_t item(std::uint32_t image) const;
+    const Patterns& patterns() const noexcept { return patterns_; }
     /// One for each thread that uses it.
     std::unique_ptr<PairSimilarity> of(std::size_t view, std::size_t pair) const;
 

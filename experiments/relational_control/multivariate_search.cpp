@@ -220,17 +220,16 @@ std::vector<std::string> MultivariateSearch::report(const StageResults& results,
                                                     const std::filesystem::path&)
 {
     const std::vector<double> scores = numbers_of(results.read(found_score_column, 0, 1));
-    const std::vector<double> tests = numbers_of(results.read(found_test_score_column, 0, 1));
     std::vector<std::string> lines{
-        "agreement (RSA) of the found sets; baseline: the random set nearest to the mean"};
+        "agreement (RSA) of the sets found on all subjects; baseline: the random set nearest to "
+        "the mean"};
     for (std::uint64_t item = 0; item < chains(); ++item) {
         const Chain chain = chain_of(item);
-        const auto& test = study_.folds[chain.fold].test;
-        lines.push_back(fmt::format(
-            "  {}, {}: {} {:+.4f} from {:+.4f}{}", study_.pair_name(chain.pair),
-            study_.folds[chain.fold].name, objective_names[chain.objective], scores[item],
-            baseline_[item / objectives.size()],
-            test ? fmt::format("; in {} {:+.4f}", study_.subjects[*test].name, tests[item]) : ""));
+        if (chain.fold == 0)
+            lines.push_back(fmt::format("  {:<22} {:<12} {:+.4f} from {:+.4f}",
+                                        study_.pair_name(chain.pair),
+                                        objective_names[chain.objective], scores[item],
+                                        baseline_[item / objectives.size()]));
     }
     return lines;
 }
@@ -242,6 +241,21 @@ std::string MultivariateSearch::outlook() const
         "generations; states of unfinished chains: scratch/{}",
         stage_name, count_text(chains()), study_.pairs.size(), study_.folds.size(),
         count_text(settings_.search.generations), stage_name);
+}
+
+std::vector<std::uint32_t> read_found_set(const StageHistory& history, const Study& study,
+                                          std::size_t pair, std::size_t fold, std::size_t objective)
+{
+    const OwnedBatch stored =
+        history.read(MultivariateSearch::stage_name, found_image_column, 0, 1);
+    const auto images = stored.values<std::int64_t>();
+    const std::size_t size =
+        images.size() / (study.pairs.size() * study.folds.size() * objectives.size());
+    const std::size_t cell = (pair * study.folds.size() + fold) * objectives.size() + objective;
+    std::vector<std::uint32_t> set;
+    for (const std::int64_t image : images.subspan(cell * size, size))
+        set.push_back(static_cast<std::uint32_t>(image));
+    return set;
 }
 
 std::vector<double> read_found_test_scores(const StageHistory& history)

@@ -54,6 +54,10 @@ private:
     std::vector<double> baseline_;  ///< [pairs, folds] training agreement
 };
 
+/// Images of the set found for one pair, fold and objective, ascending.
+std::vector<std::uint32_t> read_found_set(const StageHistory& history, const Study& study,
+                                          std::size_t pair, std::size_t fold,
+                                          std::size_t objective);
 /// Test agreement of the found sets [pairs, folds, objectives]; NaN without a test subject.
 std::vector<double> read_found_test_scores(const StageHistory& history);
 

@@ -2,6 +2,7 @@
 
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
+#include "experiments/relational_control/area_maps.hpp"
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
@@ -127,7 +128,13 @@ private:
             if (study_.test_folds() > 0 && !groups_.empty())
                 stages_.push_back(make_univariate_groups(settings_, study_, groups_));
         }
-        if (!settings_.multivariate) return;
+        if (settings_.multivariate) add_multivariate_stages(inputs);
+        if (settings_.univariate || settings_.multivariate)
+            add<AreaMaps>(settings_, study_, agreement_.get());
+    }
+
+    void add_multivariate_stages(const CampaignInputs& inputs)
+    {
         views_ = similarity_views(study_);
         agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
         if (agreement_->form() == SimilarityForm::stored) add<SimilarityStage>(study_, views_);

@@ -49,7 +49,7 @@ void CurrentSet::take()
         std::copy_n(&now_.y[row * stride_], size_, row_y_.begin());
         row_x_[row] = origin_.x;
         row_y_[row] = origin_.y;
-        row_sums_[row] = row_sums(row_x_.data(), row_y_.data(), size_, origin_);
+        row_sums_[row] = sums_of_row(row_x_.data(), row_y_.data(), size_, origin_);
     }
 }
 
@@ -67,7 +67,7 @@ void CurrentSet::propose(std::span<const Exchange> exchanges, std::span<double> 
         std::copy_n(&new_y_[at * size_], size_, row_y_.begin());
         row_x_[position] = origin_.x;  // the id that goes adds nothing
         row_y_[position] = origin_.y;
-        const PairSums added = row_sums(row_x_.data(), row_y_.data(), size_, origin_);
+        const PairSums added = sums_of_row(row_x_.data(), row_y_.data(), size_, origin_);
         scores[at] = correlation(sums_ - row_sums_[position] + added, pair_count(size_));
     }
 }

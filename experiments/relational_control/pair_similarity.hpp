@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "kernels/set_gram.hpp"
 #include "kernels/set_score.hpp"
 
 namespace twinscreen {
@@ -40,5 +41,24 @@ public:
 
 /// From stored similarities, which must outlive the result.
 std::unique_ptr<PairSimilarity> from_stored(const StoredSimilarities& stored);
+/// From patterns, which must outlive the result: nothing of size [items, items] is needed.
+std::unique_ptr<PairSimilarity> from_factors(const PatternRows& first, const PatternRows& second);
+
+/// Where similarities come from.
+enum class SimilarityForm {
+    stored,   ///< looked up: [items, items, areas] f32 in memory
+    factors,  ///< computed from patterns when they are needed
+};
+
+/// Bytes of stored similarities.
+std::uint64_t stored_bytes(std::uint64_t items, std::uint64_t areas) noexcept;
+
+/// The form in which sets of about 50 are scored faster, of those that fit into memory.
+///
+/// items            > 0
+/// widths           [areas]  units of each area's patterns
+/// bytes_available  for stored similarities
+SimilarityForm choose_form(std::uint64_t items, std::span<const std::uint32_t> widths,
+                           std::uint64_t bytes_available);
 
 }  // namespace twinscreen

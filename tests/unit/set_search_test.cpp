@@ -306,6 +306,27 @@ TEST(SetSearch, GoesOnFromASavedStateWithTheSameBits)
     }
 }
 
+TEST(SetSearch, OverPatternsReachesWhatOverStoredSimilaritiesItReaches)
+{
+    const std::vector<float> first = patterns::unit_rows(study().first, 40);
+    const std::vector<float> second = patterns::unit_rows(study().second, 40);
+    for (const SearchMethod method : methods) {
+        const auto stored = from_stored(study().stored());
+        const auto factors =
+            from_factors({first.data(), 150, 40, 40}, {second.data(), 150, 40, 40});
+        const auto a = make_search(small_search(method, Objective::align), *stored);
+        const auto b = make_search(small_search(method, Objective::align), *factors);
+
+        for (int generation = 0; generation < 5; ++generation) {
+            a->step();
+            b->step();
+        }
+
+        EXPECT_TRUE(std::ranges::equal(a->best_ids(), b->best_ids()));
+        EXPECT_NEAR(a->best_score(), b->best_score(), 1e-6);
+    }
+}
+
 TEST(SetSearch, RefusesTheStateOfAnotherSearch)
 {
     const auto similarity = from_stored(study().stored());

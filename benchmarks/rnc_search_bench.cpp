@@ -112,23 +112,28 @@ void report_generations(PairSimilarity& similarity, const std::string& case_name
     }
 }
 
-/// What the numpy loop reaches: scoring alone, whole generations [sets/s]. Nothing where it does
-/// not run.
-std::optional<std::array<double, 2>> peer_rates(const std::string& peer, std::uint32_t items,
-                                                std::uint32_t population)
+/// Sets a second.
+struct Rates {
+    double scored = 0.0;
+    double whole = 0.0;
+};
+
+/// What the numpy loop reaches; nothing where it does not run.
+std::optional<Rates> peer_rates(const std::string& peer, std::uint32_t items,
+                                std::uint32_t population)
 {
     const std::string command =
         fmt::format("OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 {} --items {} --population {}", peer,
                     items, population);
     const std::unique_ptr<FILE, int (*)(FILE*)> output(popen(command.c_str(), "r"), pclose);
-    std::array<double, 2> rates{};
-    if (output == nullptr || std::fscanf(output.get(), "%lf %lf", &rates[0], &rates[1]) != 2)
+    Rates rates;
+    if (output == nullptr || std::fscanf(output.get(), "%lf %lf", &rates.scored, &rates.whole) != 2)
         return std::nullopt;
     return rates;
 }
 
 void report_against_peer(const std::string& peer, const std::string& case_name, std::uint32_t items,
-                         std::uint32_t population, double scored, double whole)
+                         std::uint32_t population, Rates ours, bench::Target target)
 {
     const auto theirs = peer_rates(peer, items, population);
     if (!theirs) {
@@ -136,25 +141,24 @@ void report_against_peer(const std::string& peer, const std::string& case_name, 
         return;
     }
     Facts facts = facts_of(items);
-    facts["numpy_scored_per_s"] = (*theirs)[0];
-    facts["numpy_whole_generations_per_s"] = (*theirs)[1];
-    report(case_name, "scored_alone_over_numpy", "x", {scored / (*theirs)[0]}, bench::at_least(100),
+    facts["numpy_scored_per_s"] = theirs->scored;
+    facts["numpy_whole_generations_per_s"] = theirs->whole;
+    report(case_name, "scored_alone_over_numpy", "x", {ours.scored / theirs->scored}, target,
            facts);
-    report(case_name, "whole_generations_over_numpy", "x", {whole / (*theirs)[1]},
-           bench::at_least(100), facts);
+    report(case_name, "whole_generations_over_numpy", "x", {ours.whole / theirs->whole}, target,
+           facts);
 }
 
 void many_images(const std::string& peer, const std::filesystem::path& scratch)
 {
-    double scored = 0.0;
-    double whole = 0.0;
+    Rates ours;
     {
         const MadePatterns patterns(many_items, units);
         const MadeSimilarities similarities(patterns, MadeSimilarities::Pages::huge);
         const auto similarity = from_stored(similarities.view());
         report_scoring(*similarity, "stored_huge_pages");
         report_generations(*similarity, "stored_huge_pages");
-        scored = scoring_rates(*similarity, similarity->sets_at_once(), 1).front();
+        ours.scored = scoring_rates(*similarity, similarity->sets_at_once(), 1).front();
         whole =
             generation_rate(*similarity, settings_of(SearchMethod::genetic, Objective::align), 216);
         const MadeSimilarities in_file(similarities, scratch / "similarities.bin");
@@ -162,7 +166,7 @@ void many_images(const std::string& peer, const std::filesystem::path& scratch)
         report_scoring(*from_file, "stored_mapped_file");
     }
     std::filesystem::remove(scratch / "similarities.bin");
-    report_against_peer(peer, "stored_huge_pages", many_items, 200, scored, whole);
+    report_against_peer(peer, "stored_huge_pages", many_items, 200, ours, bench::at_least(100));
 }
 
 void forms()
@@ -214,10 +218,9 @@ void tutorial(const std::string& peer)
     facts["published_s"] = tutorial_reference_s;
     facts["published_over_ours"] = tutorial_reference_s / bench::summary_of(seconds).median;
     report("tutorial", "both_objectives", "s", seconds, {}, facts);
-    const double whole = 2.0 * 12.0 * 100.0 * 500.0 / bench::summary_of(seconds).median;
-    report_against_peer(peer, "tutorial", items, 100,
-                        bench::summary_of(scoring_rates(*similarity, 2'200, repeats)).median,
-                        whole);
+    const Rates ours{bench::summary_of(scoring_rates(*similarity, 2'200, repeats)).median,
+                     2.0 * 12.0 * 100.0 * 500.0 / bench::summary_of(seconds).median};
+    report_against_peer(peer, "tutorial", items, 100, ours, {});
 }
 
 void trajectories()

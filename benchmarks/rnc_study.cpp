@@ -14,6 +14,7 @@ namespace twinscreen::bench {
 namespace {
 
 constexpr std::size_t factors = 10;
+constexpr std::size_t shared_factors = 6;
 constexpr float noise = 2.5F;
 
 /// values  [count]
@@ -61,7 +62,9 @@ MadePatterns::MadePatterns(std::uint32_t items, std::uint32_t units) : items_(it
         for (std::uint64_t item = 0; item < items; ++item) {
             float* row = &rows_[area][item * units];
             fill_normal(row, units, 2 * item + area);
-            fill_normal(hidden.data(), factors, factors_at + item);
+            fill_normal(hidden.data(), factors, factors_at + 3 * item);
+            fill_normal(hidden.data() + shared_factors, factors - shared_factors,
+                        factors_at + 3 * item + 1 + area);
             for (std::size_t unit = 0; unit < units; ++unit) {
                 row[unit] *= noise;
                 for (std::size_t f = 0; f < factors; ++f)

@@ -9,7 +9,7 @@
 
 namespace twinscreen::bench {
 
-/// Patterns of two areas, made up: ten hidden factors that both share, and noise of their own.
+/// Patterns of two areas, made up: six hidden factors that both share, four and noise of their own.
 /// Products of rows are correlations.
 class MadePatterns {
 public:

@@ -47,16 +47,17 @@ TWINSCREEN_PART_OF_CLONES void transpose_units(const PatternRows& patterns,
 {
     const std::size_t columns = padded_columns(ids.size());
     const std::uint32_t end_of_fours = first + (end - first) / 4 * 4;
-    for (std::size_t column = 0; column < columns; column += 4) {
-        const float* in[4];
-        for (std::size_t i = 0; i < 4; ++i)
-            in[i] = patterns.row(ids[std::min(column + i, ids.size() - 1)]);
-        float* out = panel + column;
+    for (std::size_t group = 0; group < columns; group += columns_of_tile) {
+        const float* in[columns_of_tile];
+        for (std::size_t i = 0; i < columns_of_tile; ++i)
+            in[i] = patterns.row(ids[std::min(group + i, ids.size() - 1)]);
+        float* out = panel + group;
         std::uint32_t unit = first;
         for (; unit < end_of_fours; unit += 4, out += 4 * columns)
-            transpose_four(in, unit, columns, out);
+            for (std::size_t i = 0; i < columns_of_tile; i += 4)
+                transpose_four(in + i, unit, columns, out + i);
         for (; unit < end; ++unit, out += columns)
-            for (std::size_t i = 0; i < 4; ++i) out[i] = in[i][unit];
+            for (std::size_t i = 0; i < columns_of_tile; ++i) out[i] = in[i][unit];
     }
 }
 

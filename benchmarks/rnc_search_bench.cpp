@@ -159,7 +159,7 @@ void many_images(const std::string& peer, const std::filesystem::path& scratch)
         report_scoring(*similarity, "stored_huge_pages");
         report_generations(*similarity, "stored_huge_pages");
         ours.scored = scoring_rates(*similarity, similarity->sets_at_once(), 1).front();
-        whole =
+        ours.whole =
             generation_rate(*similarity, settings_of(SearchMethod::genetic, Objective::align), 216);
         const MadeSimilarities in_file(similarities, scratch / "similarities.bin");
         const auto from_file = from_stored(in_file.view());

@@ -151,7 +151,7 @@ void ExchangeBase::save_rest(StateWriter& state) const
 void ExchangeBase::load_rest(StateReader& state)
 {
     std::vector<std::uint32_t> ids(settings().set_size);
-    state.take(ids);
+    take_sets(state, ids);
     current_.begin(ids);
 }
 

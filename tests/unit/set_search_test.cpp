@@ -174,6 +174,10 @@ TEST(SetSearch, RefusesTheStateOfAnotherSearch)
     EXPECT_THAT(message_of([&] { other->load(state); }), HasSubstr("other settings"));
     EXPECT_THAT(message_of([&] { search->load(std::span(state).first(state.size() - 1)); }),
                 HasSubstr("ends early (1 bytes are missing)"));
+    std::vector<std::byte> damaged = state;
+    std::fill(damaged.end() - 48, damaged.end() - 8, std::byte{0xFF});  // ids before temperature
+    EXPECT_THAT(message_of([&] { search->load(damaged); }),
+                HasSubstr("a set with image 4294967295 of 150"));
     std::vector<std::byte> longer = state;
     longer.emplace_back();
     EXPECT_THAT(message_of([&] { search->load(longer); }), HasSubstr("goes on after its end"));
@@ -240,6 +244,13 @@ TEST(SetSearch, SaysWhenThereAreTooFewItems)
               "150 images leave 0 outside a set of 150, but mutants exchange up to 1. Take more "
               "images, smaller sets or smaller mutations");
     EXPECT_THAT(message(SearchMethod::greedy, 2), HasSubstr("sets of 2 images"));
+    SearchSettings settings = small_search(SearchMethod::genetic, Objective::align);
+    settings.mutated_shares = std::vector<double>(32, 0.1);
+    EXPECT_THAT(message_of([&] { make_search(settings, *similarity); }),
+                HasSubstr("a population of 20 sets and 33 mutants of each"));
+    settings.mutated_shares = {0.0};
+    EXPECT_THAT(message_of([&] { make_search(settings, *similarity); }),
+                HasSubstr("a mutation of 0 of a set"));
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 constexpr double stored_in_cache_us = 4.0;
 constexpr double stored_in_memory_us = 12.0;
 constexpr std::uint64_t cache_bytes = 256U << 20U;
-constexpr double factors_us = 2.0;  // and for each unit of the two areas:
+constexpr double factors_us = 1.5;  // and for each unit of the two areas:
 constexpr double factors_us_of_unit = 0.055;
 
 }  // namespace

@@ -9,9 +9,6 @@
 
 namespace twinscreen {
 
-/// Where similarities of two images come from: looked up, or computed of their patterns.
-enum class SimilarityForm { stored, patterns };
-
 /// Scores sets of images: how far two areas agree about them, seen through a view.
 class Agreement {
 public:
@@ -36,6 +33,8 @@ public:
     SimilarityForm form() const noexcept { return form_; }
 
 private:
+    std::vector<WeightedPatterns> patterns_of(std::size_t view, std::size_t area) const;
+
     const Study& study_;
     const SimilarityViews& views_;
     SimilarityForm form_;

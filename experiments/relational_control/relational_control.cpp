@@ -155,13 +155,18 @@ private:
     SimilarityForm form(std::uint64_t items) const
     {
         const std::string& asked = settings_.multivariate->similarities;
-        if (asked != "auto")
-            return asked == "stored" ? SimilarityForm::stored : SimilarityForm::patterns;
-        const double bytes = static_cast<double>(items) * static_cast<double>(items) *
-                             static_cast<double>(study_.areas.size() * views_.views.size()) *
-                             sizeof(float);
-        return bytes <= settings_.multivariate->stored_gib * (1U << 30U) ? SimilarityForm::stored
-                                                                         : SimilarityForm::patterns;
+        if (asked == "stored") return SimilarityForm::stored;
+        if (asked == "patterns") return SimilarityForm::factors;
+        std::vector<std::uint32_t> widths;
+        for (const auto& shares : views_.views.front().areas) {
+            widths.push_back(0);
+            for (const PopulationShare& share : shares)
+                widths.back() +=
+                    static_cast<std::uint32_t>(study_.populations[share.population].units.size());
+        }
+        const double bytes = settings_.multivariate->stored_gib * (1U << 30U) /
+                             static_cast<double>(views_.views.size());
+        return choose_form(items, widths, static_cast<std::uint64_t>(bytes));
     }
 
     ControlSettings settings_;

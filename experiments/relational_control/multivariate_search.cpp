@@ -91,7 +91,7 @@ Table MultivariateSearch::describe(ItemRange items) const
 StagePlan MultivariateSearch::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     agreement_.open(history);
-    baseline_ = read_multivariate_baseline(history).train;
+    baseline_ = read_multivariate_baseline(history);
     StagePlan stage = plan_without_stimuli("chains");
     stage.plan.stage = stage_name;
     stage.plan.items = chains();
@@ -216,8 +216,8 @@ SummaryRows MultivariateSearch::combine(const StageResults& results)
 }
 
 std::vector<std::string> MultivariateSearch::report(const StageResults& results,
-                                                    const CampaignInputs&,
-                                                    const std::filesystem::path&)
+                                                    const CampaignInputs& inputs,
+                                                    const std::filesystem::path& folder)
 {
     const std::vector<double> scores = numbers_of(results.read(found_score_column, 0, 1));
     std::vector<std::string> lines{
@@ -229,9 +229,33 @@ std::vector<std::string> MultivariateSearch::report(const StageResults& results,
             lines.push_back(fmt::format("  {:<22} {:<12} {:+.4f} from {:+.4f}",
                                         study_.pair_name(chain.pair),
                                         objective_names[chain.objective], scores[item],
-                                        baseline_[item / objectives.size()]));
+                                        baseline_.train[item / objectives.size()]));
     }
+    for (std::string& line :
+         write_set_sheet(shown_sets(results), "images about which two areas agree, or do not",
+                         inputs, folder / "multivariate_sets.png"))
+        lines.push_back(std::move(line));
     return lines;
+}
+
+/// The sets found on all subjects and the baseline's, for people.
+std::vector<ShownSet> MultivariateSearch::shown_sets(const StageResults& results) const
+{
+    const OwnedBatch stored = results.read(found_image_column, 0, 1);
+    const auto images = stored.values<std::int64_t>();
+    const std::size_t size = settings_.images, folds = study_.folds.size();
+    std::vector<ShownSet> sets;
+    for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair) {
+        const auto add = [&](const char* name, const auto& set) {
+            sets.push_back(
+                {fmt::format("{}\n{}", study_.pair_name(pair), name), {set.begin(), set.end()}});
+        };
+        for (std::size_t at = 0; at < objectives.size(); ++at)
+            add(objective_names[at],
+                images.subspan((pair * folds * objectives.size() + at) * size, size));
+        add("baseline", std::span(baseline_.images).subspan(pair * folds * size, size));
+    }
+    return sets;
 }
 
 std::string MultivariateSearch::outlook() const

@@ -33,6 +33,8 @@ declare -A about=(
     [forward]="forward passes of every twin family against the published layers in LibTorch"
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
+    [rnc_null]="a million random sets of images scored, in one and two processes"
+    [rnc_search]="searches for sets of images against a numpy loop like the public code"
     [rnc_univariate]="permutation tests and baseline scores of relational neural control"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
@@ -153,6 +155,11 @@ run_benchmark()
                 --twinscreen "$twinscreen_root/build/release/twinscreen" \
                 --forward-rate "$programs/forward_rate" \
                 --bundles "$bundles" --data "$TWINSCREEN_DATA" >&3
+            ;;
+        rnc_null) "$programs/rnc_null_bench" >&3 ;;
+        rnc_search)
+            "$programs/rnc_search_bench" "$python" "$twinscreen_root/benchmarks/rnc_search_peer.py" \
+                "$scratch" >&3
             ;;
         rnc_univariate) "$programs/rnc_univariate_bench" >&3 ;;
         shared_backbone)

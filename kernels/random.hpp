@@ -27,6 +27,9 @@ enum class DrawStream : std::uint32_t {
     permuted_images = 14,
     permuted_labels = 15,
     exchange = 16,
+    generator_code = 17,
+    evolution = 18,
+    map_start = 19,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

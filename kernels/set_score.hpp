@@ -62,29 +62,24 @@ TWINSCREEN_FUNCTION constexpr std::uint32_t padded_row(std::uint32_t count) noex
     return (count + pair_lanes - 1) / pair_lanes * pair_lanes;
 }
 
-/// Sums over one row of pairs. Fills up the last lanes with the origin, which adds nothing.
+/// Sums over one row of pairs.
 ///
-/// x, y  [padded_row(count)]
-TWINSCREEN_FUNCTION inline PairSums row_sums(float* x, float* y, std::uint32_t count,
+/// x, y  [count]
+TWINSCREEN_FUNCTION inline PairSums row_sums(const float* x, const float* y, std::uint32_t count,
                                              PairOrigin origin) noexcept
 {
-    for (std::uint32_t column = count; column % pair_lanes != 0; ++column) {
-        x[column] = origin.x;
-        y[column] = origin.y;
-    }
     double sums[5][pair_lanes] = {};
     const auto x0 = static_cast<double>(origin.x);
     const auto y0 = static_cast<double>(origin.y);
-    for (std::uint32_t column = 0; column < count; column += pair_lanes) {
-        for (std::uint32_t lane = 0; lane < pair_lanes; ++lane) {
-            const double dx = static_cast<double>(x[column + lane]) - x0;
-            const double dy = static_cast<double>(y[column + lane]) - y0;
-            sums[0][lane] += dx;
-            sums[1][lane] += dy;
-            sums[2][lane] += dx * dx;
-            sums[3][lane] += dy * dy;
-            sums[4][lane] += dx * dy;
-        }
+    for (std::uint32_t column = 0; column < count; ++column) {
+        const std::uint32_t lane = column % pair_lanes;
+        const double dx = static_cast<double>(x[column]) - x0;
+        const double dy = static_cast<double>(y[column]) - y0;
+        sums[0][lane] += dx;
+        sums[1][lane] += dy;
+        sums[2][lane] += dx * dx;
+        sums[3][lane] += dy * dy;
+        sums[4][lane] += dx * dy;
     }
     double total[5];
     for (std::uint32_t sum = 0; sum < 5; ++sum) {
@@ -132,7 +127,13 @@ void add_stored_rows(const StoredSimilarities& stored, std::span<const std::uint
 
 /// Sums over the pairs of one set, the same as those from its rows.
 ///
-/// x, y  [set_size, stride]  similarities, of which row > column is read
+/// x, y  [set_size, stride]  similarities, of which row > column is used; stride >=
+///                           padded_row(set_size)
 PairSums set_sums(const float* x, const float* y, std::uint32_t set_size, std::uint32_t stride);
+
+/// row_sums on the host.
+///
+/// x, y  [padded_row(count)]
+PairSums sums_of_row(const float* x, const float* y, std::uint32_t count, PairOrigin origin);
 
 }  // namespace twinscreen

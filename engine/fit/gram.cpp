@@ -29,4 +29,15 @@ void row_products(const FloatRows& a, const FloatRows& b, float* products)
     at::mm_out(out, tensor_on(a), tensor_on(b).t());
 }
 
+void add_column_products(const FloatRows& a, const FloatRows& b, double* sums)
+{
+    const c10::InferenceMode no_gradients;
+    TWINSCREEN_REQUIRE(a.rows == b.rows, internal, "columns of {} and of {} rows are multiplied",
+                       a.rows, b.rows);
+    at::Tensor to = at::from_blob(
+        sums, {static_cast<std::int64_t>(a.width), static_cast<std::int64_t>(b.width)},
+        at::TensorOptions().dtype(at::kDouble));
+    to.addmm_(tensor_on(a).t().to(at::kDouble), tensor_on(b).to(at::kDouble));
+}
+
 }  // namespace twinscreen

@@ -21,4 +21,10 @@ struct FloatRows {
 /// products  [rows of a, rows of b]
 void row_products(const FloatRows& a, const FloatRows& b, float* products);
 
+/// sums[i, j] += sum over rows of a[row, i] b[row, j], in double. Independent; bits as above.
+///
+/// a, b  [rows, width of each], of as many rows
+/// sums  [width of a, width of b]
+void add_column_products(const FloatRows& a, const FloatRows& b, double* sums);
+
 }  // namespace twinscreen

@@ -9,9 +9,6 @@
 
 namespace twinscreen {
 
-/// Where similarities of two images come from: looked up, or computed of their patterns.
-enum class SimilarityForm { stored, patterns };
-
 /// Scores sets of images: how far two areas agree about them, seen through a view.
 class Agreement {
 public:
@@ -26,6 +23,9 @@ public:
     /// Items 0 ... items() - 1 are the images that have a pattern in every population.
     std::size_t items() const noexcept { return patterns_.items(); }
     std::uint32_t image(std::uint32_t item) const { return patterns_.images[item]; }
+    /// The other way round; the image must be an item.
+    std::uint32_t item(std::uint32_t image) const;
+    const Patterns& patterns() const noexcept { return patterns_; }
     /// One for each thread that uses it.
     std::unique_ptr<PairSimilarity> of(std::size_t view, std::size_t pair) const;
 
@@ -33,6 +33,8 @@ public:
     SimilarityForm form() const noexcept { return form_; }
 
 private:
+    std::vector<WeightedPatterns> patterns_of(std::size_t view, std::size_t area) const;
+
     const Study& study_;
     const SimilarityViews& views_;
     SimilarityForm form_;

@@ -15,8 +15,8 @@ public:
 
     /// ids  [set_size]  ascending
     void begin(std::span<const std::uint32_t> ids);
-    std::span<const std::uint32_t> ids() const noexcept { return ids_; }
-    double score() const noexcept { return score_; }
+    std::span<const std::uint32_t> ids() const noexcept { return now_.ids; }
+    double score() const noexcept { return now_.score; }
 
     /// Scores after each of these exchanges, up to rounding (about 1e-15).
     ///
@@ -30,21 +30,26 @@ public:
 private:
     struct Pairs {
         std::vector<std::uint32_t> ids;  // ascending
-        std::vector<float> x;            // [set_size, stride], the diagonal means nothing
+        std::vector<float> x;            // [set_size, stride], both triangles; no diagonal
         std::vector<float> y;
+        PairOrigin origin;
+        PairSums sums;
+        double score = 0.0;
     };
+
+    void score_next();
+    /// Sums over the pairs of the id at `position` with all others.
+    const PairSums& row_sums_of(std::uint32_t position);
+    /// Sums over one id's similarities [set_size] to all others than that at `position`.
+    PairSums sums_without(std::uint32_t position, const float* x, const float* y);
 
     PairSimilarity& similarity_;
     std::uint32_t size_;
     std::uint32_t stride_;
     Pairs now_;
     Pairs next_;
-    std::vector<std::uint32_t> ids_;
-    double score_ = 0.0;
-    double next_score_ = 0.0;
-    PairOrigin origin_;
-    PairSums sums_;
-    std::vector<PairSums> row_sums_;  // [set_size] of the pairs of one id with all others
+    std::vector<PairSums> row_sums_;   // [set_size]
+    std::vector<char> is_row_summed_;  // [set_size]
     std::vector<Exchange> proposed_;
     std::vector<std::uint32_t> new_ids_;
     std::vector<float> new_x_;  // [proposed, set_size]

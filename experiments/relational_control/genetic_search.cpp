@@ -118,7 +118,7 @@ private:
 
     void load_rest(StateReader& state) override
     {
-        state.take(population_.ids);
+        take_sets(state, population_.ids);
         state.take(population_.scores);
         random_to_ = random_from_ = 0;
     }

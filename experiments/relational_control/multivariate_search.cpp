@@ -91,7 +91,7 @@ Table MultivariateSearch::describe(ItemRange items) const
 StagePlan MultivariateSearch::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     agreement_.open(history);
-    baseline_ = read_multivariate_baseline(history).train;
+    baseline_ = read_multivariate_baseline(history);
     StagePlan stage = plan_without_stimuli("chains");
     stage.plan.stage = stage_name;
     stage.plan.items = chains();
@@ -216,23 +216,46 @@ SummaryRows MultivariateSearch::combine(const StageResults& results)
 }
 
 std::vector<std::string> MultivariateSearch::report(const StageResults& results,
-                                                    const CampaignInputs&,
-                                                    const std::filesystem::path&)
+                                                    const CampaignInputs& inputs,
+                                                    const std::filesystem::path& folder)
 {
     const std::vector<double> scores = numbers_of(results.read(found_score_column, 0, 1));
-    const std::vector<double> tests = numbers_of(results.read(found_test_score_column, 0, 1));
     std::vector<std::string> lines{
-        "agreement (RSA) of the found sets; baseline: the random set nearest to the mean"};
+        "agreement (RSA) of the sets found on all subjects; baseline: the random set nearest to "
+        "the mean"};
     for (std::uint64_t item = 0; item < chains(); ++item) {
         const Chain chain = chain_of(item);
-        const auto& test = study_.folds[chain.fold].test;
-        lines.push_back(fmt::format(
-            "  {}, {}: {} {:+.4f} from {:+.4f}{}", study_.pair_name(chain.pair),
-            study_.folds[chain.fold].name, objective_names[chain.objective], scores[item],
-            baseline_[item / objectives.size()],
-            test ? fmt::format("; in {} {:+.4f}", study_.subjects[*test].name, tests[item]) : ""));
+        if (chain.fold == 0)
+            lines.push_back(fmt::format("  {:<22} {:<12} {:+.4f} from {:+.4f}",
+                                        study_.pair_name(chain.pair),
+                                        objective_names[chain.objective], scores[item],
+                                        baseline_.train[item / objectives.size()]));
     }
+    for (std::string& line :
+         write_set_sheet(shown_sets(results), "images about which two areas agree, or do not",
+                         inputs, folder / "multivariate_sets.png"))
+        lines.push_back(std::move(line));
     return lines;
+}
+
+/// The sets found on all subjects and the baseline's, for people.
+std::vector<ShownSet> MultivariateSearch::shown_sets(const StageResults& results) const
+{
+    const OwnedBatch stored = results.read(found_image_column, 0, 1);
+    const auto images = stored.values<std::int64_t>();
+    const std::size_t size = settings_.images, folds = study_.folds.size();
+    std::vector<ShownSet> sets;
+    for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair) {
+        const auto add = [&](const char* name, const auto& set) {
+            sets.push_back(
+                {fmt::format("{}\n{}", study_.pair_name(pair), name), {set.begin(), set.end()}});
+        };
+        for (std::size_t at = 0; at < objectives.size(); ++at)
+            add(objective_names[at],
+                images.subspan((pair * folds * objectives.size() + at) * size, size));
+        add("baseline", std::span(baseline_.images).subspan(pair * folds * size, size));
+    }
+    return sets;
 }
 
 std::string MultivariateSearch::outlook() const
@@ -242,6 +265,21 @@ std::string MultivariateSearch::outlook() const
         "generations; states of unfinished chains: scratch/{}",
         stage_name, count_text(chains()), study_.pairs.size(), study_.folds.size(),
         count_text(settings_.search.generations), stage_name);
+}
+
+std::vector<std::uint32_t> read_found_set(const StageHistory& history, const Study& study,
+                                          std::size_t pair, std::size_t fold, std::size_t objective)
+{
+    const OwnedBatch stored =
+        history.read(MultivariateSearch::stage_name, found_image_column, 0, 1);
+    const auto images = stored.values<std::int64_t>();
+    const std::size_t size =
+        images.size() / (study.pairs.size() * study.folds.size() * objectives.size());
+    const std::size_t cell = (pair * study.folds.size() + fold) * objectives.size() + objective;
+    std::vector<std::uint32_t> set;
+    for (const std::int64_t image : images.subspan(cell * size, size))
+        set.push_back(static_cast<std::uint32_t>(image));
+    return set;
 }
 
 std::vector<double> read_found_test_scores(const StageHistory& history)

@@ -2,7 +2,9 @@
 
 #include "experiments/relational_control/agreement.hpp"
 #include "experiments/relational_control/control_stage.hpp"
+#include "experiments/relational_control/multivariate_baseline.hpp"
 #include "experiments/relational_control/set_search.hpp"
+#include "experiments/relational_control/set_sheet.hpp"
 
 namespace twinscreen {
 
@@ -51,9 +53,15 @@ private:
     const MultivariateSettings& settings_;
     const Study& study_;
     Agreement& agreement_;
-    std::vector<double> baseline_;  ///< [pairs, folds] training agreement
+    std::vector<ShownSet> shown_sets(const StageResults& results) const;
+
+    MultivariateBaselineSets baseline_;
 };
 
+/// Images of the set found for one pair, fold and objective, ascending.
+std::vector<std::uint32_t> read_found_set(const StageHistory& history, const Study& study,
+                                          std::size_t pair, std::size_t fold,
+                                          std::size_t objective);
 /// Test agreement of the found sets [pairs, folds, objectives]; NaN without a test subject.
 std::vector<double> read_found_test_scores(const StageHistory& history);
 

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
+#include "kernels/set_gram.hpp"
 #include "kernels/set_score.hpp"
 
 namespace twinscreen {
@@ -40,5 +42,33 @@ public:
 
 /// From stored similarities, which must outlive the result.
 std::unique_ptr<PairSimilarity> from_stored(const StoredSimilarities& stored);
+/// Patterns of one population; its similarities count with this weight in the mean.
+struct WeightedPatterns {
+    PatternRows rows;
+    float weight = 1.0F;
+};
+/// From patterns, which must outlive the result: nothing of size [items, items] is needed. The
+/// similarity in an area is the weighted sum over its populations, in their order.
+std::unique_ptr<PairSimilarity> from_factors(const std::vector<WeightedPatterns>& first,
+                                             const std::vector<WeightedPatterns>& second);
+/// One population in each area.
+std::unique_ptr<PairSimilarity> from_factors(const PatternRows& first, const PatternRows& second);
+
+/// Where similarities come from.
+enum class SimilarityForm {
+    stored,   ///< looked up: [items, items, areas] f32 in memory
+    factors,  ///< computed from patterns when they are needed
+};
+
+/// Bytes of stored similarities.
+std::uint64_t stored_bytes(std::uint64_t items, std::uint64_t areas) noexcept;
+
+/// The form in which sets of about 50 are scored faster, of those that fit into memory.
+///
+/// items            > 0
+/// widths           [areas]  units of each area's patterns
+/// bytes_available  for stored similarities
+SimilarityForm choose_form(std::uint64_t items, std::span<const std::uint32_t> widths,
+                           std::uint64_t bytes_available);
 
 }  // namespace twinscreen

@@ -2,6 +2,7 @@
 
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
+#include "experiments/relational_control/area_maps.hpp"
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
@@ -137,7 +138,13 @@ private:
             if (study_.test_folds() > 0 && !groups_.empty())
                 stages_.push_back(make_univariate_groups(settings_, study_, groups_));
         }
-        if (!settings_.multivariate) return;
+        if (settings_.multivariate) add_multivariate_stages(inputs);
+        if (settings_.univariate || settings_.multivariate)
+            add<AreaMaps>(settings_, study_, agreement_.get());
+    }
+
+    void add_multivariate_stages(const CampaignInputs& inputs)
+    {
         views_ = similarity_views(study_);
         agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
         if (agreement_->form() == SimilarityForm::stored)
@@ -159,13 +166,18 @@ private:
     SimilarityForm form(std::uint64_t items) const
     {
         const std::string& asked = settings_.multivariate->similarities;
-        if (asked != "auto")
-            return asked == "stored" ? SimilarityForm::stored : SimilarityForm::patterns;
-        const double bytes = static_cast<double>(items) * static_cast<double>(items) *
-                             static_cast<double>(study_.areas.size() * views_.views.size()) *
-                             sizeof(float);
-        return bytes <= settings_.multivariate->stored_gib * (1U << 30U) ? SimilarityForm::stored
-                                                                         : SimilarityForm::patterns;
+        if (asked == "stored") return SimilarityForm::stored;
+        if (asked == "patterns") return SimilarityForm::factors;
+        std::vector<std::uint32_t> widths;
+        for (const auto& shares : views_.views.front().areas) {
+            widths.push_back(0);
+            for (const PopulationShare& share : shares)
+                widths.back() +=
+                    static_cast<std::uint32_t>(study_.populations[share.population].units.size());
+        }
+        const double bytes = settings_.multivariate->stored_gib * (1U << 30U) /
+                             static_cast<double>(views_.views.size());
+        return choose_form(items, widths, static_cast<std::uint64_t>(bytes));
     }
 
     ControlSettings settings_;

@@ -52,6 +52,8 @@ protected:
     void count_evaluations(std::size_t sets) noexcept { evaluations_ += sets; }
     void offer_best(std::span<const std::uint32_t> ids, double score);
     bool is_done() const noexcept;
+    /// Sets from a saved state: as many as `ids` has. Throws Error (store) for what is no set.
+    void take_sets(StateReader& state, std::vector<std::uint32_t>& ids) const;
 
 private:
     std::vector<std::byte> fingerprint() const;

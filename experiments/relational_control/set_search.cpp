@@ -11,7 +11,8 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr std::uint32_t format = 1;                // of saved searches
+constexpr std::uint32_t format = 1;  // of saved searches
+constexpr std::size_t most_sizes = 32;
 constexpr std::uint32_t most_members = 1U << 22U;  // of one generation: bits of an address
 
 /// Nearest whole number, ties to even.
@@ -37,9 +38,12 @@ void check(const SearchSettings& settings, std::uint32_t items)
                        "Take more images, smaller sets or smaller mutations",
                        items, items - size, size, exchanged);
     TWINSCREEN_REQUIRE(settings.population >= 1 && settings.population <= 100'000 &&
+                           sizes.size() <= most_sizes &&
                            sets_per_generation(settings) < most_members,
-                       config, "a population of {} sets (1 to 100000, and {} new sets at most)",
-                       settings.population, most_members);
+                       config,
+                       "a population of {} sets and {} mutants of each (1 to 100000 and 1 to {}, "
+                       "and fewer than {} new sets a generation)",
+                       settings.population, sizes.size(), most_sizes, most_members);
     TWINSCREEN_REQUIRE(settings.block >= 1 && settings.block <= 100'000, config,
                        "a block of {} exchanges (1 to 100000)", settings.block);
     TWINSCREEN_REQUIRE(settings.start_temperature >= 0.0 && settings.cooling > 0.0 &&
@@ -129,6 +133,18 @@ bool SearchBase::is_done() const noexcept
            cost(best_score_) < settings_.stop_below;
 }
 
+void SearchBase::take_sets(StateReader& state, std::vector<std::uint32_t>& ids) const
+{
+    state.take(ids);
+    for (std::size_t at = 0; at < ids.size(); ++at) {
+        const bool is_first = at % settings_.set_size == 0;
+        TWINSCREEN_REQUIRE(ids[at] < items() && (is_first || ids[at - 1] < ids[at]), store,
+                           "the saved search has a set with image {} of {}, which is no ascending "
+                           "set of them",
+                           ids[at], items());
+    }
+}
+
 void SearchBase::step()
 {
     if (!is_done()) look_at_generation();
@@ -176,7 +192,7 @@ void SearchBase::load(std::span<const std::byte> bytes)
                        "the saved search has other settings, or its images are of another number");
     state.take(generation_);
     state.take(evaluations_);
-    state.take(best_ids_);
+    take_sets(state, best_ids_);
     state.take(best_score_);
     load_rest(state);
     TWINSCREEN_REQUIRE(state.is_empty(), store, "the saved search goes on after its end");

@@ -194,8 +194,8 @@ OwnedBatch UnivariateSelection::responses_to(std::span<const std::int64_t> image
 }
 
 std::vector<std::string> UnivariateSelection::report(const StageResults& results,
-                                                     const CampaignInputs&,
-                                                     const std::filesystem::path&)
+                                                     const CampaignInputs& inputs,
+                                                     const std::filesystem::path& folder)
 {
     std::vector<std::string> lines{
         fmt::format("{} of {} images have a mean response of every population",
@@ -212,7 +212,28 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
             study_.pair_name(pair), study_.folds[fold].name, condition_names[condition],
             counts[cell], settings_.margin, settings_.images));
     }
+    for (std::string& line :
+         write_set_sheet(shown_sets(results), "images that control the mean responses of two areas",
+                         inputs, folder / "univariate_sets.png"))
+        lines.push_back(std::move(line));
     return lines;
+}
+
+/// The sets chosen on all subjects, for people.
+std::vector<ShownSet> UnivariateSelection::shown_sets(const StageResults& results) const
+{
+    const OwnedBatch stored = results.read(image_column, 0, 1);
+    std::vector<ShownSet> sets;
+    for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
+        for (std::size_t at = 0; at < control_conditions; ++at) {
+            const std::size_t cell = pair * study_.folds.size() * control_conditions + at;
+            ShownSet set{fmt::format("{}\n{}", study_.pair_name(pair), condition_names[at]), {}};
+            for (const std::int64_t image :
+                 stored.values<std::int64_t>().subspan(cell * settings_.images, settings_.images))
+                if (image >= 0) set.images.push_back(static_cast<std::uint32_t>(image));
+            sets.push_back(std::move(set));
+        }
+    return sets;
 }
 
 std::string UnivariateSelection::outlook() const

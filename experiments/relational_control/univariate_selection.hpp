@@ -2,6 +2,7 @@
 
 #include "experiments/relational_control/conditions.hpp"
 #include "experiments/relational_control/control_stage.hpp"
+#include "experiments/relational_control/set_sheet.hpp"
 #include "experiments/relational_control/univariate_baseline.hpp"
 #include "kernels/select.hpp"
 
@@ -37,6 +38,7 @@ private:
     {
         return study_.pairs.size() * study_.folds.size() * control_conditions;
     }
+    std::vector<ShownSet> shown_sets(const StageResults& results) const;
     Shape ranked_shape() const;
     void rank_image(std::size_t image, std::vector<float>& keys) const;
     OwnedBatch controlling_images(const Selection& best) const;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -124,6 +125,115 @@ TEST(SetScore, AddsRowsAsOnePassOverStoredPairsDoes)
     const double score = correlation(set_sums(x.data(), y.data(), 50, 56), pair_count(50));
 
     EXPECT_EQ(score, scored(*from_stored(stored), set, 50).front());
+}
+
+TEST(SetScore, RoundsRowsAlikeOnTheHostAndInTheCommonFunctor)
+{
+    std::vector<float> x(64);
+    std::vector<float> y(64);
+    for (std::size_t i = 0; i < 64; ++i) {
+        x[i] = normal_draws({1, DrawStream::synthetic_noise, i, 0})[0];
+        y[i] = normal_draws({1, DrawStream::synthetic_noise, i, 0})[1];
+    }
+    for (std::uint32_t count = 1; count <= 56; ++count) {
+        const PairSums host = sums_of_row(x.data(), y.data(), count, {0.3F, -0.2F});
+        const PairSums common = row_sums(x.data(), y.data(), count, {0.3F, -0.2F});
+
+        EXPECT_EQ(host.x, common.x);
+        EXPECT_EQ(host.y, common.y);
+        EXPECT_EQ(host.xx, common.xx);
+        EXPECT_EQ(host.yy, common.yy);
+        EXPECT_EQ(host.xy, common.xy);
+    }
+}
+
+/// The patterns of two of the three areas as rows, some values apart.
+struct Factors {
+    std::vector<float> first_rows;
+    std::vector<float> second_rows;
+    PatternRows first;
+    PatternRows second;
+
+    Factors(std::size_t a, std::size_t b)
+        : first_rows(patterns::unit_rows(study().areas[a], study().areas[a].units + 5)),
+          second_rows(patterns::unit_rows(study().areas[b], study().areas[b].units)),
+          first(view(first_rows, a, 5)),
+          second(view(second_rows, b, 0))
+    {
+    }
+    static PatternRows view(const std::vector<float>& rows, std::size_t area, std::size_t apart)
+    {
+        const std::size_t units = study().areas[area].units;
+        return {rows.data(), 120, static_cast<std::uint32_t>(units), units + apart};
+    }
+};
+
+TEST(Factors, GiveTheScoresOfStoredSimilarities)
+{
+    for (const auto& [first, second] : {std::pair{0U, 1U}, std::pair{1U, 2U}, std::pair{2U, 0U}}) {
+        const Factors factors(first, second);
+        const auto from_patterns = from_factors(factors.first, factors.second);
+        const auto from_memory = from_stored(study().stored(first, second));
+        for (const std::uint32_t size : {9U, 16U, 17U, 50U}) {
+            const Ids sets = drawn_sets(120, size, 20);
+            const auto computed = scored(*from_patterns, sets, size);
+            const auto stored = scored(*from_memory, sets, size);
+
+            // Products of up to 200 units in float: about 1e-7.
+            for (std::size_t set = 0; set < 20; ++set)
+                EXPECT_NEAR(computed[set], stored[set], 1e-6);
+        }
+    }
+}
+
+TEST(Factors, RoundEveryProductAsTheCommonFunctorDoes)
+{
+    const Factors factors(2, 1);
+    const Ids set = drawn_sets(120, 50, 1);
+    std::vector<float> panel(std::size_t{200} * 64);
+    std::vector<float> products(std::size_t{54} * 64);
+
+    for (const PatternRows& rows : {factors.first, factors.second}) {
+        multiply_set(rows, set, panel.data(), products.data());
+        for (std::size_t i = 1; i < 50; ++i)
+            for (std::size_t j = 0; j < i; ++j)
+                EXPECT_EQ(products[i * 64 + j],
+                          pattern_product(rows.row(set[i]), rows.row(set[j]), rows.units));
+
+        transpose_patterns(rows, set, panel.data());
+        multiply_with_panel(rows, Ids{7, 90}, panel.data(), 64, products.data());
+        for (std::size_t j = 0; j < 50; ++j) {
+            EXPECT_EQ(products[j], pattern_product(rows.row(7), rows.row(set[j]), rows.units));
+            EXPECT_EQ(products[64 + j],
+                      pattern_product(rows.row(90), rows.row(set[j]), rows.units));
+        }
+    }
+}
+
+TEST(Factors, OfAnItemWithoutPatternGiveNan)
+{
+    Factors factors(0, 1);
+    std::fill_n(factors.first_rows.begin() + 9 * 42, 37, nan);  // a constant pattern over length 0
+
+    const auto scores =
+        scored(*from_factors(factors.first, factors.second), Ids{3, 9, 50, 51, 3, 10, 50, 51}, 4);
+
+    EXPECT_TRUE(std::isnan(scores[0]));
+    EXPECT_FALSE(std::isnan(scores[1]));
+}
+
+TEST(SimilarityForm, IsStoredWhereThatFitsAndPatternsAreNotNarrow)
+{
+    const Ids wide{200, 200};
+    const Ids narrow{20, 30};
+
+    EXPECT_EQ(stored_bytes(26'107, 2), 5'452'603'592U);
+    EXPECT_EQ(choose_form(26'107, wide, 5'452'603'592U), SimilarityForm::stored);
+    EXPECT_EQ(choose_form(26'107, wide, 5'452'603'591U), SimilarityForm::factors);
+    EXPECT_EQ(choose_form(26'107, narrow, std::uint64_t{1} << 40U), SimilarityForm::factors);
+    EXPECT_EQ(choose_form(300, narrow, std::uint64_t{1} << 40U), SimilarityForm::stored);
+    EXPECT_EQ(choose_form(std::uint64_t{1} << 31U, wide, std::uint64_t{1} << 40U),
+              SimilarityForm::factors);
 }
 
 TEST(HeldSet, IsComparedWithAnyItem)

@@ -13,62 +13,20 @@
 
 #include "engine/base/error.hpp"
 #include "kernels/random.hpp"
-#include "tests/unit/pattern_support.hpp"
+#include "tests/unit/search_support.hpp"
 
 namespace twinscreen {
 namespace {
 
-using patterns::Area;
+using searches::cost;
+using searches::Ids;
+using searches::small_search;
+using searches::study;
 using testing::HasSubstr;
-using Ids = std::vector<std::uint32_t>;
 
 constexpr std::array methods{SearchMethod::genetic, SearchMethod::greedy, SearchMethod::exchange,
                              SearchMethod::annealing};
 constexpr std::array objectives{Objective::align, Objective::disentangle};
-
-/// 150 items; items 100 ... 119 have the same patterns in both areas, with large similarities;
-/// patterns of the others are noise.
-struct Study {
-    Area first = patterns::made_area(150, 40, 0, 1.0, 2, 0);
-    Area second = patterns::made_area(150, 40, 0, 1.0, 2, 1);
-    std::vector<float> values;
-
-    Study()
-    {
-        const Area planted = patterns::made_area(150, 40, 2, 0.3, 2, 0);
-        for (std::size_t item = 100; item < 120; ++item)
-            for (Area* area : {&first, &second})
-                std::copy_n(planted.row(item), 40, area->row(item));
-        values = patterns::stored_values({first, second});
-    }
-    StoredSimilarities stored() const { return {values.data(), 150, 2, 0, 1}; }
-};
-
-const Study& study()
-{
-    static const Study made;
-    return made;
-}
-
-SearchSettings small_search(SearchMethod method, Objective objective)
-{
-    SearchSettings settings;
-    settings.method = method;
-    settings.objective = objective;
-    settings.seed = 5;
-    settings.chain = 3;
-    settings.set_size = 10;
-    settings.population = 20;
-    settings.generations = 40;
-    settings.start_temperature = 0.05;
-    settings.cooling = 0.9;
-    return settings;
-}
-
-double cost(Objective objective, double score)
-{
-    return objective == Objective::align ? -score : std::abs(score);
-}
 
 template <class Work>
 std::string message_of(const Work& work)
@@ -81,100 +39,6 @@ std::string message_of(const Work& work)
     return "no error";
 }
 
-/// Position and score of every set of a pool by the formulas of the search, with draws as
-/// documented and a sort of everything.
-class NaiveGeneration {
-public:
-    explicit NaiveGeneration(const SearchSettings& settings) : settings_(settings)
-    {
-        for (std::uint32_t member = 0; member < settings.population; ++member)
-            population_.push_back(scored(random_set(0, 0, member)));
-    }
-
-    void step(std::uint32_t generation)
-    {
-        std::vector<std::pair<double, Ids>> pool = population_;
-        const std::array<std::uint32_t, 5> sizes{1, 1, 2, 5, 8};  // of 10: 2.5 -> 2, 7.5 -> 8
-        std::uint32_t member = 0;
-        for (const auto& parent : population_)
-            for (const std::uint32_t size : sizes)
-                pool.push_back(scored(mutant(parent.second, size, generation, member++)));
-        const auto count = static_cast<std::uint32_t>(pool.size());
-        for (member = 0; member < count; ++member)
-            pool.push_back(scored(random_set(settings_.chain, generation, member)));
-        std::stable_sort(pool.begin(), pool.end(), [&](const auto& a, const auto& b) {
-            return cost(settings_.objective, a.first) < cost(settings_.objective, b.first);
-        });
-        pool.resize(settings_.population);
-        population_ = pool;
-    }
-
-    const std::pair<double, Ids>& best() const { return population_.front(); }
-    const std::vector<std::pair<double, Ids>>& population() const { return population_; }
-
-private:
-    /// Words of one member, from word `first` on.
-    std::uint32_t word(DrawStream stream, std::uint32_t chain, std::uint32_t generation,
-                       std::uint32_t member, std::uint32_t at) const
-    {
-        const std::uint64_t item = (std::uint64_t{chain} << 32U) | generation;
-        return draw_bits({settings_.seed, stream, item, (member << 10U) | (at / 4)})[at % 4];
-    }
-
-    Ids random_set(std::uint32_t chain, std::uint32_t generation, std::uint32_t member) const
-    {
-        std::set<std::uint32_t> ids;
-        for (std::uint32_t i = 0; i < 10; ++i) {
-            const std::uint32_t last = 140 + i;
-            const std::uint32_t bits = word(DrawStream::population, chain, generation, member, i);
-            if (!ids.insert(below(bits, last + 1)).second) ids.insert(last);
-        }
-        return {ids.begin(), ids.end()};
-    }
-
-    Ids mutant(const Ids& parent, std::uint32_t size, std::uint32_t generation,
-               std::uint32_t member) const
-    {
-        const auto bits = [&](std::uint32_t at) {
-            return word(DrawStream::mutation, settings_.chain, generation, member, at);
-        };
-        std::set<std::uint32_t> positions;
-        for (std::uint32_t i = 0; i < size; ++i) {
-            const std::uint32_t last = 10 - size + i;
-            if (!positions.insert(below(bits(i), last + 1)).second) positions.insert(last);
-        }
-        Ids others;
-        for (std::uint32_t id = 0; id < 150; ++id)
-            if (!std::ranges::binary_search(parent, id)) others.push_back(id);
-        std::set<std::uint32_t> ranks;
-        for (std::uint32_t i = 0; i < size; ++i) {
-            const std::uint32_t last = 140 - size + i;
-            if (!ranks.insert(below(bits(size + i), last + 1)).second) ranks.insert(last);
-        }
-        Ids ids;
-        for (std::uint32_t at = 0; at < 10; ++at)
-            if (!positions.contains(at)) ids.push_back(parent[at]);
-        for (const std::uint32_t rank : ranks) ids.push_back(others[rank]);
-        std::ranges::sort(ids);
-        return ids;
-    }
-
-    static std::pair<double, Ids> scored(const Ids& ids)
-    {
-        std::vector<double> x;
-        std::vector<double> y;
-        for (std::size_t i = 1; i < ids.size(); ++i)
-            for (std::size_t j = 0; j < i; ++j) {
-                x.push_back(static_cast<double>(study().stored().pair(ids[i], ids[j])[0]));
-                y.push_back(static_cast<double>(study().stored().pair(ids[i], ids[j])[1]));
-            }
-        return {patterns::naive_pearson(x, y), ids};
-    }
-
-    SearchSettings settings_;
-    std::vector<std::pair<double, Ids>> population_;
-};
-
 TEST(MutationSizes, AreTheSharesOfTheSetWithTiesToEven)
 {
     const SearchSettings settings;
@@ -182,35 +46,6 @@ TEST(MutationSizes, AreTheSharesOfTheSetWithTiesToEven)
     EXPECT_EQ(mutation_sizes(50, settings.mutated_shares), (Ids{1, 5, 12, 25, 38}));
     EXPECT_EQ(mutation_sizes(10, settings.mutated_shares), (Ids{1, 1, 2, 5, 8}));
     EXPECT_EQ(mutation_sizes(3, settings.mutated_shares), (Ids{1, 1, 1, 2, 2}));
-}
-
-TEST(GeneticSearch, KeepsTheSetsThatTheFormulasKeep)
-{
-    for (const Objective objective : objectives) {
-        const SearchSettings settings = small_search(SearchMethod::genetic, objective);
-        const auto similarity = from_stored(study().stored());
-        const auto search = make_search(settings, *similarity);
-        NaiveGeneration naive(settings);
-
-        for (std::uint32_t generation = 1; generation <= 4; ++generation) {
-            search->step();
-            naive.step(generation);
-
-            EXPECT_TRUE(std::ranges::equal(search->best_ids(), naive.best().second));
-            EXPECT_NEAR(search->best_score(), naive.best().first, 1e-12);
-            // The population lies in the state: ids, then scores.
-            const std::vector<std::byte> state = search->save();
-            std::vector<double> scores(20);
-            std::memcpy(scores.data(), state.data() + state.size() - 160, 160);
-            Ids ids(200);
-            std::memcpy(ids.data(), state.data() + state.size() - 168 - 800, 800);
-            for (std::size_t place = 0; place < 20; ++place) {
-                EXPECT_NEAR(scores[place], naive.population()[place].first, 1e-12);
-                EXPECT_TRUE(std::equal(naive.population()[place].second.begin(),
-                                       naive.population()[place].second.end(), &ids[place * 10]));
-            }
-        }
-    }
 }
 
 TEST(SetSearch, NeverLosesItsBestAndCountsWhatItScores)
@@ -306,6 +141,27 @@ TEST(SetSearch, GoesOnFromASavedStateWithTheSameBits)
     }
 }
 
+TEST(SetSearch, OverPatternsReachesWhatOverStoredSimilaritiesItReaches)
+{
+    const std::vector<float> first = patterns::unit_rows(study().first, 40);
+    const std::vector<float> second = patterns::unit_rows(study().second, 40);
+    for (const SearchMethod method : methods) {
+        const auto stored = from_stored(study().stored());
+        const auto factors =
+            from_factors({first.data(), 150, 40, 40}, {second.data(), 150, 40, 40});
+        const auto a = make_search(small_search(method, Objective::align), *stored);
+        const auto b = make_search(small_search(method, Objective::align), *factors);
+
+        for (int generation = 0; generation < 5; ++generation) {
+            a->step();
+            b->step();
+        }
+
+        EXPECT_TRUE(std::ranges::equal(a->best_ids(), b->best_ids()));
+        EXPECT_NEAR(a->best_score(), b->best_score(), 1e-6);
+    }
+}
+
 TEST(SetSearch, RefusesTheStateOfAnotherSearch)
 {
     const auto similarity = from_stored(study().stored());
@@ -318,6 +174,10 @@ TEST(SetSearch, RefusesTheStateOfAnotherSearch)
     EXPECT_THAT(message_of([&] { other->load(state); }), HasSubstr("other settings"));
     EXPECT_THAT(message_of([&] { search->load(std::span(state).first(state.size() - 1)); }),
                 HasSubstr("ends early (1 bytes are missing)"));
+    std::vector<std::byte> damaged = state;
+    std::fill(damaged.end() - 48, damaged.end() - 8, std::byte{0xFF});  // ids before temperature
+    EXPECT_THAT(message_of([&] { search->load(damaged); }),
+                HasSubstr("a set with image 4294967295 of 150"));
     std::vector<std::byte> longer = state;
     longer.emplace_back();
     EXPECT_THAT(message_of([&] { search->load(longer); }), HasSubstr("goes on after its end"));
@@ -384,6 +244,13 @@ TEST(SetSearch, SaysWhenThereAreTooFewItems)
               "150 images leave 0 outside a set of 150, but mutants exchange up to 1. Take more "
               "images, smaller sets or smaller mutations");
     EXPECT_THAT(message(SearchMethod::greedy, 2), HasSubstr("sets of 2 images"));
+    SearchSettings settings = small_search(SearchMethod::genetic, Objective::align);
+    settings.mutated_shares = std::vector<double>(32, 0.1);
+    EXPECT_THAT(message_of([&] { make_search(settings, *similarity); }),
+                HasSubstr("a population of 20 sets and 33 mutants of each"));
+    settings.mutated_shares = {0.0};
+    EXPECT_THAT(message_of([&] { make_search(settings, *similarity); }),
+                HasSubstr("a mutation of 0 of a set"));
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ void check(const SearchSettings& settings, std::uint32_t items)
     TWINSCREEN_REQUIRE(size <= items, config,
                        "{} images are too few for sets of {} different ones. Take smaller sets",
                        items, size);
+    const auto sizes = mutation_sizes(size, settings.mutated_shares);
     const std::uint32_t exchanged = least_items(settings) - size;
     TWINSCREEN_REQUIRE(exchanged <= items - size, config,
                        "{} images leave {} outside a set of {}, but mutants exchange up to {}. "

@@ -39,7 +39,7 @@ positions = 1
 orientations = {orientations}
 spatial_frequencies = [{cycles}, {1.5 * cycles}]
 """ for subject, orientations in (("a", 3), ("b", 5))
-    for area, cycles in (("coarse", 0.7), ("middle", 1.2), ("fine", 2.0)))
+    for area, cycles in (("coarse", 0.6), ("middle", 1.0), ("fine", 1.8)))
 # Name of the campaign file: what is asked of those twins and stimuli.
 EXPERIMENTS = {
     "screen": """

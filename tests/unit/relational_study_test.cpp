@@ -281,8 +281,8 @@ TEST(RelationalStudy, MistakesHaveTheirSentenceAndTheirPlace)
          "two areas are called 'x'"},
         {"[[relational_control.subjects]]\nmembers = ['a', 'cc']",
          "c.toml:3:11: error: no kept unit is of a subject 'cc'", "did you mean 'c'?"},
-        {"[[relational_control.subjects]]\nmembers = []", "c.toml:3:11: error: relational_control.subjects[0].members = []",
-         "at least one subject"},
+        {"[[relational_control.subjects]]\nmembers = []",
+         "c.toml:3:11: error: relational_control.subjects[0].members = []", "at least one subject"},
         {"[[relational_control.subjects]]\nmembers = ['a', 'b']",
          "subject 'a x b' has 2 populations of area 'V1' (of a, b), not one"},
         {"[[relational_control.subjects]]\nmembers = ['a']\n"

@@ -32,6 +32,9 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
     for (const Fold& fold : study_.folds)
         for (std::size_t area = 0; area < study_.areas.size(); ++area)
             train_.push_back(training_response(responses_, study_, fold, area));
+    scale_.assign(train_.size(), 1.0);
+    for (std::size_t cell = 0; cell < train_.size() && settings_.standardise; ++cell)
+        scale_[cell] = 1.0 / deviation(train_[cell], responses_.usable);
 
     StagePlan stage = plan_without_stimuli("images");
     stage.plan.stage = stage_name;

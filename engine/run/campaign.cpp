@@ -1,6 +1,7 @@
 #include "engine/run/campaign.hpp"
 
 #include <limits>
+#include <optional>
 
 #include "engine/base/read_file.hpp"
 #include "engine/config/limits.hpp"
@@ -89,13 +90,43 @@ std::unique_ptr<StimulusSource> read_set(ConfigSection& section, std::uint64_t s
     }
 }
 
+/// `canvas = 128` and `canvas_degrees_per_pixel`: nullopt where pictures are drawn for each twin.
+std::optional<InputTransform> read_canvas(ConfigSection& section)
+{
+    if (!section.has("canvas")) return std::nullopt;
+    InputTransform canvas;
+    canvas.height = canvas.width = static_cast<int>(
+        section.require<std::int64_t>("canvas", "pixels", in_range<std::int64_t>(8, 4096)));
+    if (section.has("canvas_degrees_per_pixel"))
+        canvas.degrees_per_pixel =
+            section.require<double>("canvas_degrees_per_pixel", "deg", above(0.0));
+    return canvas;
+}
+
+/// What a table asks of a set beside its own kind.
+std::unique_ptr<StimulusSource> read_shown_set(ConfigSection& section, std::uint64_t seed,
+                                               std::uint32_t number)
+{
+    const bool grey = section.get_or("grey", false);
+    const std::optional<InputTransform> canvas = read_canvas(section);
+    auto set = read_set(section, seed, number);
+    if (set == nullptr) return set;
+    if (canvas && !set->drawn_for_canvas()) {
+        section.complain("canvas", "pictures of files have a size of their own",
+                         "canvas is for sets that are drawn");
+        return nullptr;
+    }
+    if (canvas) set = on_canvas(std::move(set), *canvas);
+    return grey ? in_grey(std::move(set)) : std::move(set);
+}
+
 void read_stimuli(ConfigSection& root, Campaign& campaign)
 {
     std::vector<std::unique_ptr<StimulusSource>> sets;
     std::uint32_t number = 0;
     bool complete = true;
     for (ConfigSection& section : root.children("stimuli")) {
-        auto set = read_set(section, campaign.seed, number++);
+        auto set = read_shown_set(section, campaign.seed, number++);
         section.reject_unknown_keys();
         complete = complete && set != nullptr && !section.has_mistakes();
         sets.push_back(std::move(set));

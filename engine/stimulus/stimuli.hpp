@@ -19,6 +19,15 @@ std::unique_ptr<StimulusSource> make_stimulus_source(ConfigSection& section, std
 /// exist in some sets only, NaN or empty texts in the others.
 std::unique_ptr<StimulusSource> concatenate(std::vector<std::unique_ptr<StimulusSource>> sets);
 
+/// The same pictures without colour: what twins of animals or networks with and without colour can
+/// be compared on. A network of three channels sees the grey picture in each.
+std::unique_ptr<StimulusSource> in_grey(std::unique_ptr<StimulusSource> source);
+
+/// Synthetic pictures that are drawn once, at the size of this canvas, and then shown to every twin as
+/// a file would be: all twins see the same picture, whatever their own canvas.
+std::unique_ptr<StimulusSource> on_canvas(std::unique_ptr<StimulusSource> source,
+                                          const InputTransform& canvas);
+
 /// The source of a campaign whose responses come from files: none, of identity "none".
 std::unique_ptr<StimulusSource> no_stimuli();
 

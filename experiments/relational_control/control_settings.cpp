@@ -104,6 +104,7 @@ UnivariateSettings read_univariate(ConfigSection section)
         "images", settings.images, "images", in_range<std::int64_t>(1, 10'000)));
     settings.margin =
         section.get_or<double>("margin", settings.margin, "mean response", in_range(0.0, 1e6));
+    settings.standardise = section.get_or("standardise", settings.standardise);
     settings.draws = static_cast<std::uint64_t>(
         section.get_or<std::int64_t>("draws", static_cast<std::int64_t>(settings.draws), "sets",
                                      in_range<std::int64_t>(100, most_draws)));
@@ -191,6 +192,10 @@ ControlSettings read_control_settings(ConfigSection& section)
 {
     ControlSettings settings;
     settings.imports = read_imports(section);
+    for (ConfigSection& one : section.children("unit_scores")) {
+        settings.unit_scores.push_back(one.require_existing_path("file"));
+        one.reject_unknown_keys();
+    }
     settings.units = section.get_or<std::string>("units", settings.units);
     settings.subject_column =
         section.get_or<std::string>("subject_column", settings.subject_column);

@@ -52,8 +52,11 @@ struct GroupRule {
 
 /// Univariate control (Gifford, Jastrzebowska, Singer & Cichy 2024).
 struct UnivariateSettings {
-    std::uint32_t images = 25;             ///< of a controlling set
-    double margin = 0.04;                  ///< beyond the baseline, in units of the mean response
+    std::uint32_t images = 25;  ///< of a controlling set
+    double margin = 0.04;       ///< beyond the baseline, in units of the mean response
+    /// Mean responses in units of their standard deviation over images, the margin too: for areas
+    /// whose responses have different scales.
+    bool standardise = false;
     std::uint64_t draws = 1'000'000;       ///< random sets of the baseline
     std::uint64_t permutations = 100'000;  ///< of image labels, for p
 };
@@ -72,7 +75,8 @@ struct MultivariateSettings {
 };
 
 struct ControlSettings {
-    std::string units = "noise_ceiling > 0.5";  ///< kept units
+    std::string units = "noise_ceiling > 0.5";       ///< kept units
+    std::vector<std::filesystem::path> unit_scores;  ///< tables of accuracies, by id
     std::string subject_column = "subject";
     std::vector<AreaRule> areas;        ///< empty: the values of the unit table's column
     std::vector<SubjectRule> subjects;  ///< empty: the subjects that have every area

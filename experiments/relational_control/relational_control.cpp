@@ -11,6 +11,7 @@
 #include "experiments/relational_control/multivariate_statistics.hpp"
 #include "experiments/relational_control/response_stage.hpp"
 #include "experiments/relational_control/similarity_stage.hpp"
+#include "experiments/relational_control/unit_scores.hpp"
 #include "experiments/relational_control/univariate_baseline.hpp"
 #include "experiments/relational_control/univariate_selection.hpp"
 #include "experiments/relational_control/univariate_statistics.hpp"
@@ -32,10 +33,11 @@ public:
             if (section.has_mistakes()) return;
             check_images(section, inputs);
         }
-        const Table units =
-            imported_ != nullptr
-                ? imported_->units()
-                : ForwardPlan(inputs.twins, inputs.covariates, {false, false}).units();
+        Table units = imported_ != nullptr
+                          ? imported_->units()
+                          : ForwardPlan(inputs.twins, inputs.covariates, {false, false}).units();
+        add_unit_scores(settings_.unit_scores, units, section);
+        if (section.has_mistakes()) return;
         study_ = make_study(settings_, units, inputs.seed, section);
         if (section.has_mistakes()) return;
         groups_ = find_groups(settings_, study_, section);

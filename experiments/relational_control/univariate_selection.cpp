@@ -1,6 +1,7 @@
 #include "experiments/relational_control/univariate_selection.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "experiments/relational_control/columns.hpp"
@@ -22,6 +23,19 @@ double sign_of(std::size_t condition, std::size_t side)
     return wants_high(static_cast<ControlCondition>(condition), side) ? 1.0 : -1.0;
 }
 
+/// Standard deviation of the responses to these images.
+double deviation(const std::vector<float>& responses, const std::vector<std::uint32_t>& images)
+{
+    double sum = 0.0, squares = 0.0;
+    for (const std::uint32_t image : images) sum += static_cast<double>(responses[image]);
+    const double mean = sum / static_cast<double>(images.size());
+    for (const std::uint32_t image : images) {
+        const double apart = static_cast<double>(responses[image]) - mean;
+        squares += apart * apart;
+    }
+    return std::sqrt(squares / static_cast<double>(images.size()));
+}
+
 }  // namespace
 
 StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHistory& history)
@@ -32,6 +46,9 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
     for (const Fold& fold : study_.folds)
         for (std::size_t area = 0; area < study_.areas.size(); ++area)
             train_.push_back(training_response(responses_, study_, fold, area));
+    scale_.assign(train_.size(), 1.0);
+    for (std::size_t cell = 0; cell < train_.size() && settings_.standardise; ++cell)
+        scale_[cell] = 1.0 / deviation(train_[cell], responses_.usable);
 
     StagePlan stage = plan_without_stimuli("images");
     stage.plan.stage = stage_name;
@@ -67,7 +84,10 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
                          {"subjects", "subject", study_.subject_table()}};
     stage.tables.items = stage.plan.items;
     stage.tables.describe_items = number_items("image");
-    stage.settings = {{"study", study_.digest()}, {"margin", fmt::format("{}", settings_.margin)}};
+    stage.settings = {{"study", study_.digest()},
+                      {"margin", fmt::format("{}{}", settings_.margin,
+                                             settings_.standardise ? " standard deviations" : "")}};
+
     return stage;
 }
 
@@ -92,9 +112,10 @@ void UnivariateSelection::rank_image(std::size_t image, std::vector<float>& keys
                 for (std::size_t side = 0; side < 2; ++side) {
                     const double sign = sign_of(condition, side);
                     const auto value = static_cast<double>(train_[cell[side]][image]);
-                    passes =
-                        passes && sign * (value - baseline_.train[cell[side]]) >= settings_.margin;
-                    key += sign * value;
+                    const double scale = scale_[cell[side]];
+                    passes = passes && sign * (value - baseline_.train[cell[side]]) * scale >=
+                                           settings_.margin;
+                    key += sign * value * scale;
                 }
                 keys[at++] =
                     passes ? static_cast<float>(key) : std::numeric_limits<float>::quiet_NaN();

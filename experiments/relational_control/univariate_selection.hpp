@@ -48,6 +48,7 @@ private:
     const Study& study_;
     MeanResponses responses_;
     std::vector<std::vector<float>> train_;  ///< [folds * areas][images]
+    std::vector<double> scale_;              ///< [folds * areas] per unit of response
     UnivariateBaselineSets baseline_;
 };
 

@@ -74,12 +74,12 @@ def random_sets_of_means_are_a_fair_null(place):
             close(stage.baseline_test[fold, at], tested)
 
 
-def require_selection(study, selection, baseline, margin):
+def require_selection(study, selection, baseline, margin, standardise=False):
     """Every set against a sort of all images."""
     for at, pair, fold, train, _ in cells(study):
         bases = [baseline.baseline_train[fold, AREAS.index(area)] for area in pair]
         for number, condition in enumerate(CONDITIONS):
-            ids, passed = study.ranked(pair, train, bases, condition, margin, CHOSEN)
+            ids, passed = study.ranked(pair, train, bases, condition, margin, CHOSEN, standardise)
             found = selection.controlling_image[at, fold, number]
             assert list(found) == list(ids) + [-1] * (CHOSEN - len(ids)), (pair, fold, condition)
             assert selection.passed[at, fold, number] == passed
@@ -97,6 +97,54 @@ def images_are_chosen_beyond_the_margins(place):
     assert (selection.passed >= CHOSEN).any() and (selection.passed < CHOSEN).any()
     short = (selection.passed < CHOSEN).sum()
     assert place.said.count("the set is short") == short
+
+
+def areas_of_different_scales_are_compared_in_deviations(place):
+    univariate = "relational_control.univariate."
+    run("run", place / "study.toml", "--out", place / "scaled", "--set", univariate + "margin=0.9",
+        "--set", univariate + "standardise=true")
+    selection = Stage(place / "scaled", "univariate_selection")
+    require_selection(place.truth, selection, Stage(place / "scaled", "univariate_baseline"), 0.9,
+                      standardise=True)
+    plain = Stage(place / "study", "univariate_selection")
+    assert (selection.controlling_image != plain.controlling_image).any()
+
+
+def maps_show_distances_of_areas(place):
+    stage, study = Stage(place / "study", "area_maps"), place.truth
+    selection = Stage(place / "study", "univariate_selection")
+    search = Stage(place / "study", "multivariate_search")
+    means = np.array([study.trained(SUBJECTS, area) for area in AREAS])
+    similar = np.array([study.seen(SUBJECTS, area) for area in AREAS])
+
+    def of_means(ids):
+        return [np.linalg.norm(means[a][ids] - means[b][ids]) for a, b in np.ndindex(3, 3)]
+
+    def of_similarities(ids):
+        lower = tuple(np.array([(i, j) for i in ids for j in ids if j < i]).T)
+        return [np.linalg.norm(similar[a][lower] - similar[b][lower]) for a, b in np.ndindex(3, 3)]
+
+    expected = [("mean response", "all images", of_means(np.flatnonzero(study.has_mean())))]
+    for (at, pair), (row, condition) in itertools.product(enumerate(PAIRS), enumerate(CONDITIONS)):
+        ids = selection.controlling_image[at, 0, row]
+        expected.append(("mean response", f"{pair}, {condition}", of_means(ids[ids >= 0])))
+    expected.append(("similarity", "all images",
+                     of_similarities(np.flatnonzero(study.has_pattern()))))
+    for (at, pair), number in itertools.product(enumerate(PAIRS), range(2)):
+        objective = ("align", "disentangle")[number]
+        expected.append(("similarity", f"{pair}, {objective}",
+                         of_similarities(search.found_image[at, 0, number])))
+    assert len(expected) == len(stage.distance)
+    for item, (features, images, distances) in enumerate(expected):
+        assert (stage.names["items"]["features"][item], stage.names["items"]["images"][item]) == (
+            features, images)
+        close(stage.distance[item].ravel(), distances, 1e-5, images)
+        # Three points lie in a plane whatever their distances.
+        drawn = np.linalg.norm(stage.point[item][:, None] - stage.point[item][None], axis=2)
+        assert np.abs(drawn - stage.distance[item]).max() < 0.1 * stage.distance[item].max(), item
+        lower = np.tril_indices(3, -1)
+        misfit = ((drawn - stage.distance[item])[lower] ** 2).sum()
+        assert abs(stage.stress[item] - misfit) < 1e-3 * max(1, misfit), (stage.stress[item], misfit)
 
 
 def permuted_effects(u, chosen, baseline, sign, rng):
@@ -291,11 +339,13 @@ def main():
             responses_are_averaged_and_normalised,
             random_sets_of_means_are_a_fair_null,
             images_are_chosen_beyond_the_margins,
+            areas_of_different_scales_are_compared_in_deviations,
             effects_are_tested_on_the_held_out_subject,
             similarities_are_correlations_of_patterns,
             random_sets_of_similarities_are_scored,
             found_sets_have_the_scores_that_are_stored,
-            agreement_is_tested_on_the_held_out_subject)
+            agreement_is_tested_on_the_held_out_subject,
+            maps_show_distances_of_areas)
 
 
 if __name__ == "__main__":

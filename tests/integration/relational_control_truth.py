@@ -63,10 +63,14 @@ class Truth:
         return pearson(np.array([first[i, j] for i, j in lower]),
                        np.array([second[i, j] for i, j in lower]))
 
-    def ranked(self, pair, train, baselines, condition, margin, kept):
+    def ranked(self, pair, train, baselines, condition, margin, kept, standardise=False):
         """Ids beyond the margins, best first, and how many there are: a sort of everything."""
         signs = CONDITIONS[condition]
         values = [self.trained(train, area) for area in pair]
+        if standardise:
+            scales = [value[self.has_mean()].std() for value in values]
+            values = [value / scale for value, scale in zip(values, scales)]
+            baselines = [base / scale for base, scale in zip(baselines, scales)]
         passed = [image for image in np.flatnonzero(self.has_mean())
                   if all(sign * (value[image] - base) >= margin
                          for sign, value, base in zip(signs, values, baselines))]

@@ -183,6 +183,20 @@ def halves_pairs_and_no_folds(place):
     assert content_hash(place / "one") == content_hash(place / "halves")
 
 
+def units_are_kept_by_scores_of_tables(place):
+    """Every other unit has an accuracy above the threshold; those that no table names have none."""
+    files = {key: name for key, name in place.files.items() if key[1] in ("V1", "V4")}
+    rows = "".join(f"{subject}/{area}/{unit},{unit % 2}\n" for subject, area in files
+                   for unit in range(10))
+    place.write("scores.csv", "id,accuracy\n" + rows)
+    text = ("[relational_control]\nunits = 'accuracy > 0.5'\n"
+            '[[relational_control.unit_scores]]\nfile = "scores.csv"\n' + imports(files) + SMALL)
+    run("run", place.write("scores.toml", text), "--out", place / "scores")
+    units = Stage(place / "scores", "responses").names["units"]
+    assert sorted(units["id"]) == sorted(f"{subject}/{area}/{unit}" for subject, area in files
+                                         for unit in (1, 3, 5, 7, 9))
+
+
 def similarities_of_patterns_are_those_that_are_stored(place):
     """Sets are scored from the patterns themselves: nothing of size images x images is stored."""
     result = run("run", place / "study.toml", "--out", place / "factors", "--set",
@@ -213,7 +227,7 @@ def main():
             twins_and_files_of_their_responses_give_the_same,
             folds_of_unpaired_animals_share_none,
             halves_pairs_and_no_folds,
-            similarities_of_patterns_are_those_that_are_stored)
+            units_are_kept_by_scores_of_tables, similarities_of_patterns_are_those_that_are_stored)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,8 @@ def make_files(place):
     for whole, cut in (("aV1.npy", "cut.npy"), ("other.h5", "cut.h5")):
         (place / cut).write_bytes((place / whole).read_bytes()[:1500])
     place.write("text.npy", "no array")
+    place.write("nobody.csv", "id,accuracy\nx,1\n")
+    place.write("nameless.csv", "unit,accuracy\nx,1\n")
 
 
 def refused_before_it_runs(place, text, *sentences, ranks=0):
@@ -146,6 +148,11 @@ def mistakes_of_a_study_have_their_place(place):
             (f"bad.toml:{last + 2}:9: error: \"area == 'V9'\" holds for none of the 72 units",),
         "[[relational_control.areas]]\nname = 'x'\nunits = \"arae == 'V1'\"\n":
             ('unknown column "arae"', "did you mean 'area'?"),
+        "[[relational_control.unit_scores]]\nfile = 'nowhere.csv'\n": ("nowhere.csv does not exist",),
+        "[[relational_control.unit_scores]]\nfile = 'nobody.csv'\n":
+            (f"bad.toml:{last + 1}:8: error: ", "nobody.csv: names none of the 72 units (by id)"),
+        "[[relational_control.unit_scores]]\nfile = 'nameless.csv'\n":
+            ("nameless.csv: no column of texts named 'id'",),
         "[relational_control.mutlivariate]\n":
             ("unknown key 'mutlivariate'", "did you mean 'multivariate'?"),
     }.items():

@@ -51,7 +51,10 @@ std::vector<SubjectRule> read_subjects(ConfigSection& section)
     std::vector<SubjectRule> subjects;
     for (ConfigSection& one : section.children("subjects")) {
         SubjectRule subject;
-        subject.members = one.require<std::vector<std::string>>("members");
+        const Rule<std::vector<std::string>> some{
+            [](const std::vector<std::string>& members) { return !members.empty(); },
+            "of at least one subject"};
+        subject.members = one.require<std::vector<std::string>>("members", "", some);
         std::string joined;
         for (const std::string& member : subject.members)
             joined += (joined.empty() ? "" : " x ") + member;

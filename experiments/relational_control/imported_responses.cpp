@@ -47,16 +47,16 @@ ImportedResponses::File ImportedResponses::open(const ImportedFile& imported) co
                            header.type == ElementType::f16,
                        data, "{}: responses are {}, expected float16, float32 or float64", name,
                        name_of(header.type));
-    TWINSCREEN_REQUIRE(images_ == 0 || header.shape[0] == images_, data,
-                       "{}: responses to {} images, the files before have {} (all subjects and "
-                       "areas must have seen the same images)",
-                       name, header.shape[0], images_);
+    TWINSCREEN_REQUIRE(
+        files_.empty() || header.shape[0] == images_, data,
+        "{}: responses to {} images, and {} has {} (all subjects and areas must have "
+        "seen the same images)",
+        name, header.shape[0], files_.front().file.path().string(), images_);
     constexpr std::uint64_t most_units = std::uint64_t{1} << 24U;
     TWINSCREEN_REQUIRE(header.shape[1] <= most_units, data, "{}: {} units (at most 2^24)", name,
                        header.shape[1]);
     const std::size_t units = header.shape[1];
-    return {std::move(file), header, units, units_.rows(),
-            read_ceilings(imported.noise_ceiling, units)};
+    return {std::move(file), header, units, units_.rows(), {}};
 }
 
 ImportedResponses::ImportedResponses(const std::vector<ImportedFile>& files, ConfigSection& section)
@@ -67,13 +67,16 @@ ImportedResponses::ImportedResponses(const std::vector<ImportedFile>& files, Con
 {
     std::vector<ConfigSection> sections = section.children("responses");
     for (std::size_t at = 0; at < files.size(); ++at) {
+        const char* key = "file";
         try {
             File file = open(files[at]);
+            key = "noise_ceiling";
+            file.ceilings = read_ceilings(files[at].noise_ceiling, file.units);
             images_ = file.header.shape[0];
             add_units(files[at], file);
             files_.push_back(std::move(file));
         } catch (const Error& error) {
-            sections[at].complain("file", error.what());
+            sections[at].complain(key, error.what());
         }
     }
 }

@@ -24,10 +24,8 @@ constexpr ColumnId mean_column{4};
 StagePlan MultivariateBaseline::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     seed_ = inputs.seed;
+    require_items_for(settings_.search, read_patterns(study_, history), study_);
     agreement_.open(history);
-    TWINSCREEN_REQUIRE(agreement_.items() >= settings_.images, data,
-                       "{} images have a pattern in every population, and a set takes {}",
-                       agreement_.items(), settings_.images);
     StagePlan stage = plan_without_stimuli("random sets");
     stage.plan.stage = stage_name;
     stage.plan.items = settings_.draws;

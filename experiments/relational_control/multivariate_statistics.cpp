@@ -36,7 +36,8 @@ constexpr std::array<ColumnText, case_columns> case_texts{{
     {"p",
      "p of the effect against differences between random sets, one-sided: align above, "
      "disentangle below"},
-    {"significant", "1 where p passes Benjamini and Hochberg at 0.05 over the two of a subject"},
+    {"significant",
+     "1 where p passes Benjamini and Hochberg at 0.05 over the two of a subject; NaN: no test"},
     {"null_mean", "mean difference between random sets"},
     {"null_sd", "standard deviation of the differences between random sets"},
     {"p_other", "p as the other setting of compat would have it"},
@@ -69,6 +70,23 @@ constexpr std::array<ColumnText, group_columns> group_texts{{
 }};
 
 }  // namespace
+
+PermutationTest test_against_draws(const DrawnAgreement& drawn, std::uint64_t permutations,
+                                   Objective objective, double effect, Compat compat)
+{
+    const bool aligns = objective == Objective::align;
+    std::uint64_t baseline = aligns ? 0 : 2, found = baseline + 1;
+    if (compat == Compat::reference) {
+        baseline = 0;
+        found = aligns ? 1 : 2;
+    }
+    PermutationTest result;
+    result.observed = effect;
+    result.tail = aligns ? Tail::above : Tail::below;
+    for (std::uint64_t at = 0; at < permutations; ++at)
+        result.add(drawn.at(found * permutations + at) - drawn.at(baseline * permutations + at));
+    return result;
+}
 
 MultivariateStatistics::Case MultivariateStatistics::case_of(std::uint64_t item) const
 {
@@ -117,24 +135,13 @@ StagePlan MultivariateStatistics::plan(const CampaignInputs& inputs, const Stage
     return stage;
 }
 
-/// Null values are differences between parts of the drawn sets. As published, both objectives share
-/// the first part as baseline; corrected, each has a part of its own.
 PermutationTest MultivariateStatistics::test(const Case& one, std::size_t objective, double effect,
                                              Compat compat) const
 {
     const std::size_t width = views_.views.size() * study_.pairs.size();
     const std::size_t column = views_.test[one.fold] * study_.pairs.size() + one.pair;
-    const auto null = [&](std::uint64_t part, std::uint64_t at) {
-        return static_cast<double>(nulls_[(part * settings_.permutations + at) * width + column]);
-    };
-    const std::uint64_t first = compat == Compat::reference ? 0 : 2 * objective;
-    const std::uint64_t second = compat == Compat::reference ? 1 + objective : first + 1;
-    PermutationTest result;
-    result.observed = effect;
-    result.tail = objectives[objective] == Objective::align ? Tail::above : Tail::below;
-    for (std::uint64_t at = 0; at < settings_.permutations; ++at)
-        result.add(null(second, at) - null(first, at));
-    return result;
+    return test_against_draws({nulls_ + column, width}, settings_.permutations,
+                              objectives[objective], effect, compat);
 }
 
 void MultivariateStatistics::run(const Shard& shard, ShardTools& tools)

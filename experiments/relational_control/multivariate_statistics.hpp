@@ -6,6 +6,20 @@
 
 namespace twinscreen {
 
+/// Agreement about random sets in drawing order, as one test subject sees one pair.
+struct DrawnAgreement {
+    const float* first = nullptr;  ///< values lie `stride` apart
+    std::size_t stride = 1;
+
+    double at(std::uint64_t draw) const { return static_cast<double>(first[draw * stride]); }
+};
+
+/// Test of an effect (agreement of a found set minus that of the baseline set) against differences
+/// between parts of the random sets, of `permutations` each. As published, both objectives share
+/// the first part as baseline; corrected, each has a part of its own.
+PermutationTest test_against_draws(const DrawnAgreement& drawn, std::uint64_t permutations,
+                                   Objective objective, double effect, Compat compat);
+
 /// Do the found sets align or disentangle two areas of a subject that they were not chosen on
 /// (Gifford et al. 2024)? One item for each pair and test subject: agreement against the baseline
 /// set, tested against differences between random sets, corrected within the subject; then over

@@ -15,6 +15,7 @@ struct Patterns {
     const float* values = nullptr;  ///< [images, columns]
     std::size_t columns = 0;
     std::vector<std::uint32_t> images;  ///< [items] ascending
+    std::vector<std::size_t> lacking;   ///< [populations] images without a pattern
 
     std::size_t items() const noexcept { return images.size(); }
     /// Rows of consecutive items of one population: where they lie if the images are consecutive,
@@ -25,5 +26,8 @@ struct Patterns {
 
 /// Independent. Valid until the history is closed.
 Patterns read_patterns(const Study& study, const StageHistory& history);
+
+/// Throws Error(data) where too few images have a pattern for the sets and their exchanges.
+void require_items_for(const SearchSettings& search, const Patterns& patterns, const Study& study);
 
 }  // namespace twinscreen

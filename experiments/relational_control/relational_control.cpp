@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "engine/base/digest.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/area_maps.hpp"
@@ -50,7 +51,9 @@ public:
         for (const auto& stage : stages_) {
             if (history.has(stage->name())) continue;
             current_ = stage.get();
-            return stage->plan(inputs, history);
+            StagePlan plan = stage->plan(inputs, history);
+            add_earlier_stages(plan);
+            return plan;
         }
         return std::nullopt;
     }
@@ -73,6 +76,27 @@ public:
     }
 
 private:
+    /// Results of a stage are those of a campaign only if the earlier stages are: what these depend
+    /// on, it depends on. Univariate and multivariate control do not depend on each other.
+    void add_earlier_stages(StagePlan& stage)
+    {
+        const std::string& name = stage.plan.stage;
+        const bool is_first = name == ResponseStage::stage_name;
+        const bool is_univariate = name.starts_with("univariate");
+        const bool is_last = name == AreaMaps::stage_name;
+        std::string earlier = is_univariate ? univariate_ : multivariate_;
+        if (is_last) earlier = Digest{}.add(univariate_).add(multivariate_).hex();
+        if (!is_first) stage.settings.emplace_back("earlier stages", earlier);
+        Digest all;
+        all.add(earlier).add(name).add(stage.plan.items);
+        for (const ColumnSpec& column : stage.columns)
+            all.add(column.name).add(column.row_shape().text());
+        for (const auto& [setting, value] : stage.settings) all.add(setting).add(value);
+        const std::string digest = all.hex();
+        if (is_first || is_univariate) univariate_ = digest;
+        if (!is_univariate) multivariate_ = digest;
+    }
+
     /// Responses come from twins and stimuli, or from files.
     bool check_sources(ConfigSection& section, const CampaignInputs& inputs) const
     {
@@ -115,6 +139,16 @@ private:
         if (settings_.univariate) check("univariate", settings_.univariate->images);
         if (!settings_.multivariate) return;
         check("multivariate", settings_.multivariate->images);
+        const std::uint32_t least = least_items(settings_.multivariate->search);
+        if (settings_.multivariate->images <= images(inputs) && least > images(inputs))
+            section.child("multivariate")
+                .complain(
+                    "images",
+                    fmt::format("a set of {} images out of {}, and the search exchanges up to "
+                                "{} at once for others",
+                                settings_.multivariate->images, images(inputs),
+                                least - settings_.multivariate->images),
+                    "take smaller sets or smaller mutated_shares");
         if (!settings_.patterns)
             section.complain("patterns", "multivariate control needs patterns",
                              "remove patterns = false");
@@ -139,7 +173,8 @@ private:
     {
         views_ = similarity_views(study_);
         agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
-        if (agreement_->form() == SimilarityForm::stored) add<SimilarityStage>(study_, views_);
+        if (agreement_->form() == SimilarityForm::stored)
+            add<SimilarityStage>(settings_, study_, views_);
         add<MultivariateBaseline>(settings_, study_, *agreement_);
         add<MultivariateSearch>(settings_, study_, *agreement_);
         if (study_.test_folds() > 0) add<MultivariateStatistics>(settings_, study_, views_);
@@ -179,6 +214,8 @@ private:
     std::unique_ptr<Agreement> agreement_;
     std::vector<std::unique_ptr<ControlStage>> stages_;
     ControlStage* current_ = nullptr;
+    std::string univariate_;    ///< what univariate stages so far depend on
+    std::string multivariate_;  ///< the same of the others
 };
 
 std::unique_ptr<Experiment> make_relational_control(ConfigSection& section)

@@ -32,9 +32,8 @@ void check(const SearchSettings& settings, std::uint32_t items)
     TWINSCREEN_REQUIRE(size <= items, config,
                        "{} images are too few for sets of {} different ones. Take smaller sets",
                        items, size);
-    const bool is_genetic = settings.method == SearchMethod::genetic;
     const auto sizes = mutation_sizes(size, settings.mutated_shares);
-    const std::uint32_t exchanged = is_genetic ? *std::ranges::max_element(sizes) : 1;
+    const std::uint32_t exchanged = least_items(settings) - size;
     TWINSCREEN_REQUIRE(exchanged <= items - size, config,
                        "{} images leave {} outside a set of {}, but mutants exchange up to {}. "
                        "Take more images, smaller sets or smaller mutations",
@@ -67,6 +66,13 @@ std::vector<std::uint32_t> mutation_sizes(std::uint32_t set_size, std::span<cons
         sizes.push_back(std::max(1U, rounded(share * set_size)));
     }
     return sizes;
+}
+
+std::uint32_t least_items(const SearchSettings& settings)
+{
+    if (settings.method != SearchMethod::genetic) return settings.set_size + 1;
+    return settings.set_size +
+           std::ranges::max(mutation_sizes(settings.set_size, settings.mutated_shares));
 }
 
 double cost_of(Objective objective, double score) noexcept

@@ -49,6 +49,9 @@ struct SearchSettings {
 /// Numbers of ids exchanged in the mutants of one parent.
 std::vector<std::uint32_t> mutation_sizes(std::uint32_t set_size, std::span<const double> shares);
 
+/// Fewest items that a search can choose from: a set, and what is exchanged with it at once.
+std::uint32_t least_items(const SearchSettings& settings);
+
 /// One chain of a search for a set of items about which two areas agree most, or least. Every
 /// method looks at the same number of new sets in a step, and all begin with the same sets.
 class SetSearch {

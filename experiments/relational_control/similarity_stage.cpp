@@ -45,6 +45,7 @@ void add_block(std::span<float> view, const std::vector<float>& products, double
 StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     patterns_ = read_patterns(study_, history);
+    require_items_for(search_, patterns_, study_);
     const std::size_t items = patterns_.items();
     StagePlan stage = plan_without_stimuli("images");
     stage.plan.stage = stage_name;

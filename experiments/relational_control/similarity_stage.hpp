@@ -14,7 +14,9 @@ class SimilarityStage final : public ControlStage {
 public:
     static constexpr const char* stage_name = "similarity";
 
-    SimilarityStage(const Study& study, const SimilarityViews& views) : study_(study), views_(views)
+    SimilarityStage(const ControlSettings& settings, const Study& study,
+                    const SimilarityViews& views)
+        : search_(settings.multivariate->search), study_(study), views_(views)
     {
     }
 
@@ -24,6 +26,7 @@ public:
     std::string outlook() const override;
 
 private:
+    const SearchSettings& search_;
     const Study& study_;
     const SimilarityViews& views_;
     Patterns patterns_;

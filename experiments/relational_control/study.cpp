@@ -4,8 +4,6 @@
 
 #include <fmt/ranges.h>
 
-#include "engine/base/digest.hpp"
-#include "engine/config/csv.hpp"
 #include "engine/config/row_filter.hpp"
 #include "kernels/random.hpp"
 
@@ -47,13 +45,6 @@ std::size_t index_named(const std::vector<Named>& list, std::string_view name)
         }
     }
     return list.size();
-}
-
-bool share_a_member(const StudySubject& a, const StudySubject& b)
-{
-    return std::ranges::any_of(a.members, [&](const std::string& member) {
-        return std::ranges::find(b.members, member) != b.members.end();
-    });
 }
 
 class StudyMaker {
@@ -135,7 +126,7 @@ private:
             std::vector<std::string> subjects;
             for (const std::size_t row : rows_of_area_[area]) {
                 const std::string& subject = all_.text(settings_.subject_column, row);
-                if (std::ranges::find(subjects, subject) == subjects.end())
+                if (is_wanted(subject) && std::ranges::find(subjects, subject) == subjects.end())
                     subjects.push_back(subject);
             }
             for (const std::string& subject : subjects) add_population(area, subject, order);
@@ -153,6 +144,15 @@ private:
         return !section_.has_mistakes();
     }
 
+    /// Whether the study looks at units of that subject.
+    bool is_wanted(const std::string& subject) const
+    {
+        return settings_.subjects.empty() ||
+               std::ranges::any_of(settings_.subjects, [&](const SubjectRule& rule) {
+                   return std::ranges::find(rule.members, subject) != rule.members.end();
+               });
+    }
+
     void add_population(std::size_t area, const std::string& subject,
                         std::vector<std::size_t>& order)
     {
@@ -164,11 +164,13 @@ private:
             if (is_kept_[row]) population.units.push_back(row);
         }
         if (population.units.empty()) {
-            section_.complain("units",
-                              fmt::format("\"{}\" keeps none of the {} units of area '{}' of "
-                                          "subject '{}'",
-                                          settings_.units, candidates, study_.areas[area], subject),
-                              "lower the threshold, or name areas and subjects without it");
+            section_.complain(
+                "units",
+                fmt::format("\"{}\" keeps none of the {} units of area '{}' of "
+                            "subject '{}'",
+                            settings_.units, candidates, study_.areas[area], subject),
+                "lower the threshold, or leave it out: [[relational_control.subjects]] "
+                "and [[relational_control.areas]] name what is looked at");
             return;
         }
         order.insert(order.end(), population.units.begin(), population.units.end());
@@ -204,10 +206,16 @@ private:
                 subject.populations.push_back(found.front());
                 continue;
             }
+            std::string owners;
+            for (const std::size_t at : found)
+                owners += (owners.empty() ? "" : ", ") + study_.populations[at].subject;
             section.complain(
                 "members",
-                fmt::format("subject '{}' has {} populations of area '{}', not one", rule.name,
-                            found.size(), study_.areas[area]),
+                found.empty()
+                    ? fmt::format("subject '{}' has no units of area '{}'", rule.name,
+                                  study_.areas[area])
+                    : fmt::format("subject '{}' has {} populations of area '{}' (of {}), not one",
+                                  rule.name, found.size(), study_.areas[area], owners),
                 "[[relational_control.subjects]] members = [..] says whose areas are compared; "
                 "[[relational_control.areas]] names the areas");
         }
@@ -227,10 +235,7 @@ private:
 
     std::string nearest_subject(const std::string& member) const
     {
-        std::vector<std::string> known;
-        for (const Population& population : study_.populations)
-            if (std::ranges::find(known, population.subject) == known.end())
-                known.push_back(population.subject);
+        const std::vector<std::string> known = distinct(all_, settings_.subject_column);
         const auto nearest = nearest_word(member, known);
         return nearest ? fmt::format("did you mean '{}'?", *nearest)
                        : fmt::format("known: {}", fmt::join(known, ", "));
@@ -315,85 +320,6 @@ Study make_study(const ControlSettings& settings, const Table& units, std::uint6
                  ConfigSection& section)
 {
     return StudyMaker(settings, units, seed, section).make();
-}
-
-bool Study::has_independent_tests() const
-{
-    for (std::size_t fold = 1; fold < folds.size(); ++fold)
-        for (std::size_t other = fold + 1; other < folds.size(); ++other)
-            if (share_a_member(subjects[*folds[fold].test], subjects[*folds[other].test]))
-                return false;
-    return test_folds() >= 3;
-}
-
-std::string Study::pair_name(std::size_t pair) const
-{
-    return fmt::format("{} - {}", areas[pairs[pair].first], areas[pairs[pair].second]);
-}
-
-Table Study::population_table() const
-{
-    std::vector<std::string> subject, area;
-    std::vector<std::int64_t> first, count;
-    for (const Population& population : populations) {
-        subject.push_back(population.subject);
-        area.push_back(areas[population.area]);
-        first.push_back(static_cast<std::int64_t>(population.first_column));
-        count.push_back(static_cast<std::int64_t>(population.units.size()));
-    }
-    return {{{"subject", "", std::move(subject)},
-             {"area", "", std::move(area)},
-             {"first_unit", "", std::move(first)},
-             {"unit_count", "", std::move(count)}}};
-}
-
-Table Study::area_table() const { return {{{"name", "", areas}}}; }
-
-Table Study::subject_table() const
-{
-    std::vector<std::string> names, members;
-    for (const StudySubject& subject : subjects) {
-        names.push_back(subject.name);
-        members.push_back(fmt::format("{}", fmt::join(subject.members, ", ")));
-    }
-    return {{{"name", "", std::move(names)}, {"members", "", std::move(members)}}};
-}
-
-Table Study::pair_table() const
-{
-    std::vector<std::string> names, first, second;
-    for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
-        names.push_back(pair_name(pair));
-        first.push_back(areas[pairs[pair].first]);
-        second.push_back(areas[pairs[pair].second]);
-    }
-    return {{{"name", "", std::move(names)},
-             {"area_1", "", std::move(first)},
-             {"area_2", "", std::move(second)}}};
-}
-
-Table Study::fold_table() const
-{
-    std::vector<std::string> names, train, test;
-    for (const Fold& fold : folds) {
-        names.push_back(fold.name);
-        std::vector<std::string> trained;
-        for (const std::size_t subject : fold.train) trained.push_back(subjects[subject].name);
-        train.push_back(fmt::format("{}", fmt::join(trained, ", ")));
-        test.push_back(fold.test ? subjects[*fold.test].name : "");
-    }
-    return {{{"name", "", std::move(names)},
-             {"train", "", std::move(train)},
-             {"test", "", std::move(test)}}};
-}
-
-std::string Study::digest() const
-{
-    Digest all;
-    for (const Table& table :
-         {units, population_table(), area_table(), subject_table(), pair_table(), fold_table()})
-        all.add(csv_text(table));
-    return all.hex();
 }
 
 }  // namespace twinscreen

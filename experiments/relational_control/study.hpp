@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ struct StudySubject {
     std::vector<std::size_t> populations;  ///< [areas]
 };
 
+/// Whether one animal or person is in both.
+bool share_a_member(const StudySubject& a, const StudySubject& b);
+
 /// Sets are chosen for the mean over the training subjects and tested on a subject that shares no
 /// member with any of them.
 struct Fold {
@@ -49,11 +53,17 @@ struct Study {
         return subjects[subject].populations[area];
     }
     std::string pair_name(std::size_t pair) const;
+    /// Which population lacks responses to most images, for messages.
+    ///
+    /// lacking  [populations] images
+    std::string most_lacking(std::span<const std::size_t> lacking) const;
     std::size_t columns() const noexcept { return units.rows(); }
     /// Folds with a test subject: 1 ... test_folds().
     std::size_t test_folds() const noexcept { return folds.size() - 1; }
 
-    /// Three test subjects or more, of which no two share a member: what a binomial test counts.
+    /// What a binomial test over subjects needs.
+    static constexpr std::size_t fewest_tests = 3;
+    /// As many test subjects or more, of which no two share a member.
     bool has_independent_tests() const;
 
     Table population_table() const;

@@ -28,9 +28,10 @@ SubjectCount count_subjects(std::span<const double> marks, const Study& study)
         if (mark == 1.0) ++significant;
     }
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    return {static_cast<double>(significant), study.has_independent_tests() && tested > 0
-                                                  ? binomial_survival(significant, tested)
-                                                  : nan};
+    return {static_cast<double>(significant),
+            study.has_independent_tests() && tested >= Study::fewest_tests
+                ? binomial_survival(significant, tested)
+                : nan};
 }
 
 }  // namespace twinscreen

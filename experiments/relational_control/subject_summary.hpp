@@ -19,7 +19,7 @@ SubjectMean mean_over_subjects(std::span<const double> values);
 double mark_of(bool is_significant, double p) noexcept;
 
 /// Test subjects with a significant result, and the chance of so many without an effect: NaN where
-/// the study's test subjects are not independent.
+/// the study's test subjects are not independent, or fewer than three were tested.
 ///
 /// marks  [subjects]  1 where significant; NaN: not tested, not counted
 struct SubjectCount {

@@ -62,8 +62,9 @@ StagePlan UnivariateBaseline::plan(const CampaignInputs& inputs, const StageHist
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
     TWINSCREEN_REQUIRE(
         responses_.usable.size() >= settings_.images, data,
-        "{} of {} images have a response of every population, and a set takes {} images",
-        responses_.usable.size(), responses_.images(), settings_.images);
+        "{} of {} images have a mean response of every population, and a set takes {}; {}",
+        responses_.usable.size(), responses_.images(), settings_.images,
+        study_.most_lacking(responses_.lacking));
 
     const Axis fold = axis_of("fold", study_.folds.size());
     const Axis area = axis_of("area", study_.areas.size());

@@ -25,7 +25,8 @@ constexpr std::array<CellColumnText, 6> cell_columns{{
     {"effect", "mean response to the controlling images minus that to the baseline images"},
     {"response", "mean response to the controlling images"},
     {"p", "permutation p of the effect, one-sided: high raises, low lowers the response"},
-    {"significant", "1 where p passes Benjamini and Hochberg at 0.05 over the eight of a subject"},
+    {"significant",
+     "1 where p passes Benjamini and Hochberg at 0.05 over the eight of a subject; NaN: no test"},
     {"null_mean", "mean effect over permutations of the image labels"},
     {"null_sd", "standard deviation over permutations of the image labels"},
 }};

@@ -28,6 +28,18 @@ count = {ITEMS}
 [run]
 shard_items = 32
 """
+# More twins: three areas of two subjects.
+SUBJECTS = "".join(f"""
+[[twins]]
+family = "gabor_energy"
+name = "{subject} {area}"
+subject = "{subject}"
+area = "{area}"
+positions = 1
+orientations = {orientations}
+spatial_frequencies = [{cycles}, {1.5 * cycles}]
+""" for subject, orientations in (("a", 3), ("b", 5))
+    for area, cycles in (("coarse", 0.6), ("middle", 1.0), ("fine", 1.8)))
 # Name of the campaign file: what is asked of those twins and stimuli.
 EXPERIMENTS = {
     "screen": """
@@ -47,6 +59,28 @@ responses = "recording.npy"
 layout = "units,items,repeats"
 components = 4
 """,
+    "relational_control": SUBJECTS + "[relational_control]\nunits = ''\n" + "".join(f"""
+[[relational_control.areas]]
+name = "{area}"
+units = "area == '{area}'"
+""" for area in ("coarse", "middle", "fine")) + """
+[[relational_control.subjects]]
+members = ["a"]
+[[relational_control.subjects]]
+members = ["b"]
+[[relational_control.group_analysis]]
+name = "distance"
+groups = [{ pairs = ["coarse - middle", "middle - fine"] }, { pairs = ["coarse - fine"] }]
+[relational_control.univariate]
+images = 12
+draws = 20000
+permutations = 300
+[relational_control.multivariate]
+images = 12
+draws = 5000
+generations = 20
+population = 10
+""",
 }
 # Name: ranks (0: without mpirun), settings.
 WAYS = {
@@ -61,6 +95,7 @@ WAYS = {
     "deep": (2, ("run.reader_threads=5", "run.queue_mib=512")),
     "checkpoints": (2, ("run.checkpoint_minutes=0.001",)),
     "plain_checkpoints": (0, ("run.checkpoint_minutes=0.001",)),
+    "saving": (2, ("run.scratch_seconds=0",)),
 }
 RESULT_GROUPS = ("columns", "partials", "summary")
 

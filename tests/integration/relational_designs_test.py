@@ -1,0 +1,220 @@
+"""Designs of relational control: planted sets that must be found again, margins that nothing passes,
+twins against files with the same responses, unpaired animals, halves of units, no folds."""
+
+import harness
+from harness import Workplace, content_hash, run
+
+try:
+    import numpy as np
+except ImportError as missing:
+    harness.skip(f"this Python lacks a package: {missing}")
+
+import relational_control_truth as truth
+from relational_study import (
+    CHOSEN, RUN, SET, SETTINGS, SUBJECTS, Stage, cells, close, imports, make_study)
+
+STIMULI = "[[stimuli]]\ncount = 150\n[stimuli.pink_noise]\n"
+UNPAIRED = {"sub-01": "V1", "sub-02": "V1", "sub-03": "V4", "sub-04": "V4"}
+SMALL = f"""
+[relational_control.multivariate]
+images = {SET}
+draws = 2500
+generations = 4
+population = 5
+"""
+
+
+def planted_sets_are_found_again(place):
+    """Twelve images with the same patterns in both areas, but for the order of units, a factor and an
+    offset; all others are noise."""
+    rng, images, text = np.random.default_rng(6), 120, ""
+    planted = np.sort(rng.choice(images, SET, replace=False))
+    for subject in SUBJECTS[:3]:
+        first, second = rng.normal(size=(2, images, 20))
+        first[planted] = rng.normal(size=(SET, 2)) @ rng.normal(size=(2, 20)) + first[planted] / 4
+        second[planted] = 5 + 3 * first[planted][:, rng.permutation(20)]
+        for area, responses in {"one": first, "two": second}.items():
+            np.save(place / f"planted_{subject}_{area}.npy", responses)
+            text += (f'[[relational_control.responses]]\nfile = "planted_{subject}_{area}.npy"\n'
+                     f'subject = "{subject}"\narea = "{area}"\n')
+    text = "seed = 2\n[relational_control]\nunits = ''\n" + text + f"""
+[relational_control.multivariate]
+images = {SET}
+draws = 4000
+generations = 150
+population = 60
+"""
+    result = run("run", place.write("planted.toml", text), "--out", place / "planted")
+    search = Stage(place / "planted", "multivariate_search")
+    for fold in range(4):
+        found = set(search.found_image[0, fold, 0])
+        assert len(found & set(planted)) >= 0.9 * SET, (fold, found, planted)
+        assert abs(search.found_score[0, fold, 1]) < 0.01
+    tests = Stage(place / "planted", "multivariate_statistics")
+    assert (tests.significant[:, 0] == 1).all() and tests.p[:, 0].max() < 0.01
+    close(tests.binomial_p[0, 0], 0.05**3)
+    assert "; 3, 0.00013" in result.stdout, result
+
+
+def a_margin_that_nothing_passes_leaves_empty_sets(place):
+    result = run("run", place / "study.toml", "--out", place / "short",
+                 "--set", "relational_control.univariate.margin=100")
+    selection = Stage(place / "short", "univariate_selection")
+    assert (selection.controlling_image == -1).all() and (selection.passed == 0).all()
+    tests = Stage(place / "short", "univariate_statistics")
+    for nothing in (tests.effect, tests.response, tests.p, tests.significant, tests.mean_effect,
+                    tests.effect_low, tests.binomial_p):
+        assert np.isnan(nothing).all()
+    assert (tests.significant_subjects == 0).all()
+    assert "0 images lie 100 beyond the baselines, not 10: the set is short" in result.stdout
+
+
+def twins(subjects=SUBJECTS[:3]):
+    """Analytic twins whose numbers of units differ from subject to subject."""
+    return "".join(
+        f'[[twins]]\nfamily = "gabor_energy"\nname = "{subject} {area}"\nsubject = "{subject}"\n'
+        f'area = "{area}"\npositions = 1\norientations = {3 + at}\n'
+        f"spatial_frequencies = {cycles}\n"
+        for at, subject in enumerate(subjects)
+        for area, cycles in (("coarse", [0.5, 0.7, 1.0]), ("fine", [1.5, 2.0, 2.8])))
+
+
+def twins_and_files_of_their_responses_give_the_same(place):
+    control = "[relational_control]\nunits = ''\n" + SETTINGS
+    head = "seed = 9\n"
+    answered = place.write("twins.toml", head + twins() + STIMULI + control + RUN)
+    run("run", answered, "--out", place / "twins", ranks=3)
+    screen = place.write("screen.toml", head + twins() + STIMULI + '[screen]\nmeasures = ["units"]\n')
+    run("run", screen, "--out", place / "screen")
+    shown = Stage(place / "screen", "responses")
+    files = ""
+    subjects, areas = (shown.names["units"][name] for name in ("subject", "area"))
+    for subject, area in sorted(set(zip(subjects, areas))):
+        name = f"twin_{subject}_{area}.npy"
+        chosen = (subjects == subject) & (areas == area)
+        np.save(place / name, np.ascontiguousarray(shown.response[:, chosen]))
+        files += (f'[[relational_control.responses]]\nfile = "{name}"\nsubject = "{subject}"\n'
+                  f'area = "{area}"\n')
+    control = control.replace(SETTINGS, files + SETTINGS)
+    run("run", place.write("files.toml", head + control), "--out", place / "files")
+    for stage in ("responses", "univariate_baseline", "univariate_selection",
+                  "univariate_statistics", "similarity", "multivariate_baseline",
+                  "multivariate_search", "multivariate_statistics"):
+        ours, theirs = Stage(place / "twins", stage), Stage(place / "files", stage)
+        for column, values in vars(theirs).items():
+            # Lists of the best of a shard depend on the shards.
+            if column != "names" and not column.startswith("shard_"):
+                np.testing.assert_array_equal(getattr(ours, column), values, err_msg=column)
+    # Stimuli beside the files are what the subjects saw.
+    both = place.write("both.toml", head + STIMULI + control)
+    run("run", both, "--out", place / "both")
+    assert (Stage(place / "both", "responses").mean_response
+            == Stage(place / "files", "responses").mean_response).all()
+
+
+def unpaired(place):
+    """Areas recorded in different animals, each animal of one compared with each of the other."""
+    files = {key: place.files[key] for key in UNPAIRED.items()}
+    members = "".join(f'[[relational_control.subjects]]\nmembers = ["{first}", "{second}"]\n'
+                      for first in ("sub-01", "sub-02") for second in ("sub-03", "sub-04"))
+    return "seed = 4\n[relational_control]\n" + imports(files) + members
+
+
+def folds_of_unpaired_animals_share_none(place):
+    text = unpaired(place) + SMALL + f"""
+[relational_control.univariate]
+images = {CHOSEN}
+draws = 500
+permutations = 200
+"""
+    result = run("run", place.write("unpaired.toml", text), "--out", place / "unpaired")
+    baseline = Stage(place / "unpaired", "multivariate_baseline")
+    folds = baseline.names["folds"]
+    assert list(folds["test"]) == ["", "sub-01 x sub-03", "sub-01 x sub-04", "sub-02 x sub-03",
+                                   "sub-02 x sub-04"]
+    assert list(folds["train"])[1:] == ["sub-02 x sub-04", "sub-02 x sub-03", "sub-01 x sub-04",
+                                        "sub-01 x sub-03"]
+    # What one fold is tested through another is chosen through: each view once.
+    assert list(baseline.names["views"]["populations"]) == [
+        "V1: 0.5 sub-01 0.5 sub-02; V4: 0.5 sub-03 0.5 sub-04", "V1: 1 sub-02; V4: 1 sub-04",
+        "V1: 1 sub-02; V4: 1 sub-03", "V1: 1 sub-01; V4: 1 sub-04", "V1: 1 sub-01; V4: 1 sub-03"]
+
+    def agreement(first, second, ids):
+        lower = [(i, j) for i in ids for j in ids if j < i]
+        return truth.pearson(*(
+            np.array([np.mean([place.truth.similarity[subject, area][pair] for subject in subjects])
+                      for pair in lower])
+            for subjects, area in ((first, "V1"), (second, "V4"))))
+
+    for fold in range(5):
+        ids = baseline.baseline_image[0, fold]
+        trained = [name.split(" x ") for name in folds["train"][fold].split(", ")]
+        close(baseline.baseline_train[0, fold], agreement(*(
+            sorted({pair[side] for pair in trained}) for side in range(2)), ids))
+        if fold:
+            first, second = folds["test"][fold].split(" x ")
+            close(baseline.baseline_test[0, fold], agreement([first], [second], ids))
+    for statistics in ("univariate_statistics", "multivariate_statistics"):
+        assert np.isnan(Stage(place / "unpaired", statistics).binomial_p).all()
+    assert "binomial" not in result.stdout, result
+
+
+def halves_pairs_and_no_folds(place):
+    files = {key: name for key, name in place.files.items() if key[0] == "sub-01"}
+    areas = "".join(f'[[relational_control.areas]]\nname = "{name}"\nunits = "{units}"\n'
+                    for name, units in (("V1 a", "area == 'V1' and half == 1"),
+                                        ("V1 b", "area == 'V1' and half == 2"),
+                                        ("other", "area != 'V1'")))
+    text = ('seed = 4\n[relational_control]\nfolds = "none"\npairs = ["V1 b - V1 a", "other - V1 a"]\n'
+            + imports(files) + areas + SMALL)
+    run("run", place.write("halves.toml", text), "--out", place / "halves")
+    units = Stage(place / "halves", "responses").names["units"]
+    a, b, other = (set(units["id"][units["population"] == at]) for at in range(3))
+    kept = place.truth.responses["sub-01", "V1"].shape[1]
+    assert a and b and not a & b and len(a | b) == kept and not (a | b) & other
+    search = Stage(place / "halves", "multivariate_search")
+    assert list(search.names["pairs"]["name"]) == ["V1 b - V1 a", "other - V1 a"]
+    assert list(search.names["folds"]["name"]) == ["all subjects"]
+    assert np.isnan(search.test_score).all() and np.isfinite(search.score).all()
+    assert not (place / "halves" / "multivariate_statistics.h5").exists()
+    # One subject has nobody to be tested on: the same results without being asked.
+    one = place.write("one.toml", text.replace('folds = "none"\n', ""))
+    run("run", one, "--out", place / "one")
+    assert content_hash(place / "one") == content_hash(place / "halves")
+
+
+def similarities_of_patterns_are_those_that_are_stored(place):
+    """Sets are scored from the patterns themselves: nothing of size images x images is stored."""
+    result = run("run", place / "study.toml", "--out", place / "factors", "--set",
+                 "relational_control.multivariate.similarities=patterns", ranks=2)
+    run("run", place / "study.toml", "--out", place / "stored")
+    assert not (place / "factors" / "similarity.h5").exists(), result
+    ours, theirs = (Stage(place / name, "multivariate_baseline") for name in ("factors", "stored"))
+    close(ours.agreement, theirs.agreement, 2e-6)
+    search, study = Stage(place / "factors", "multivariate_search"), place.truth
+    for at, pair, fold, train, test in cells(study):
+        for objective in range(2):
+            ids = search.found_image[at, fold, objective]
+            close(search.found_score[at, fold, objective], study.agreement(train, pair, ids), 2e-6)
+            if test:
+                close(search.found_test_score[at, fold, objective],
+                      study.agreement([test], pair, ids), 2e-6)
+    tests = Stage(place / "factors", "multivariate_statistics")
+    assert np.isfinite(tests.p).all()
+
+
+def main():
+    with Workplace() as place:
+        make_study(place)
+        harness.run_checks(
+            place,
+            planted_sets_are_found_again,
+            a_margin_that_nothing_passes_leaves_empty_sets,
+            twins_and_files_of_their_responses_give_the_same,
+            folds_of_unpaired_animals_share_none,
+            halves_pairs_and_no_folds,
+            similarities_of_patterns_are_those_that_are_stored)
+
+
+if __name__ == "__main__":
+    main()

@@ -34,7 +34,41 @@ def run_here(place, text, name, **options):
 
 def shipped_campaigns_pass_check(place):
     for campaign in (harness.source_folder() / "experiments" / "campaigns").glob("*.toml"):
-        assert "no mistakes" in run("check", campaign, env=PLACES).stdout
+        if campaign.name != "rnc_v4_mouse.toml":  # needs results of others, see below
+            assert "no mistakes" in run("check", campaign, env=PLACES).stdout
+
+
+def species_are_compared_on_the_units_that_are_predicted(place):
+    for session in PUBLISHED:
+        store, _ = run_here(place, shipped(f"rnc_v4_units_{session}.toml"),
+                            f"rnc_v4_units_{session}")
+        store.close()
+    text = shipped("rnc_v4_mouse.toml").replace("../../results/rnc", "rnc")
+    campaign = place.write("species.toml", text)
+    multivariate = "relational_control.multivariate."
+    few = (f"{multivariate}draws=400", f"{multivariate}permutations=100",
+           f"{multivariate}generations=3", f"{multivariate}population=20",
+           "relational_control.univariate.draws=1000",
+           "relational_control.univariate.permutations=200")
+    run("run", campaign, "--out", place / "species", "--limit", 400,
+        *(part for setting in few for part in ("--set", setting)), env=PLACES, timeout_s=400)
+    with h5py.File(place / "species" / "responses.h5") as responses, \
+            h5py.File(place / "species" / "multivariate_search.h5") as search:
+        units = [int(count) for count in responses["populations/unit_count"]]
+        print("  kept units:", units)
+        assert sum(units[:2]) < 88 and units[2:4] == [7776, 7538]
+        first, count = (responses[f"populations/{name}"][()] for name in ("first_unit", "unit_count"))
+        images = search["summary/found_image"][0, 0, 0]
+        patterns = responses["columns/pattern"][()][images].astype(float)
+
+        def similarity(population):
+            own = patterns[:, first[population]:first[population] + count[population]]
+            return np.corrcoef(own)[np.tril_indices(len(images), -1)]
+
+        # macaque V4 is populations 0 and 1, mouse V1 is 2 and 3; fold 0 is the mean of all subjects.
+        v4, mouse = similarity(0) + similarity(1), similarity(2) + similarity(3)
+        np.testing.assert_allclose(search["summary/found_score"][0, 0, 0],
+                                   np.corrcoef(v4, mouse)[0, 1], atol=1e-6)
 
 
 def the_published_accuracy_of_v4_is_reproduced(place):
@@ -150,6 +184,7 @@ def main():
         harness.run_checks(
             place,
             shipped_campaigns_pass_check,
+            species_are_compared_on_the_units_that_are_predicted,
             ceilings_of_raw_repeats_are_proper,
             a_layer_of_mobilenet_predicts_v4,
             v4_predictions_equal_the_reference,

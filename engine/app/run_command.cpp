@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
+#include <vector>
 
 #include "engine/app/commands.hpp"
 #include "engine/base/log.hpp"
@@ -39,10 +41,17 @@ void print_summary(const RunSummary& summary, const std::filesystem::path& folde
                   << ", the same command goes on\n";
         return;
     }
-    std::cout << "store: " << folder.string() << "\n";
+    std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(folder))
-        if (entry.path().extension() == ".h5")
-            std::cout << "open it in Python:\n" << python_lines(entry.path()) << "\n";
+        if (entry.path().extension() == ".h5") files.push_back(entry.path());
+    std::ranges::sort(files, {}, [](const auto& file) { return last_write_time(file); });
+    std::cout << "store: " << folder.string();
+    if (files.size() > 1) {
+        std::cout << ", a file for each stage:";
+        for (const auto& file : files) std::cout << " " << file.stem().string();
+    }
+    std::cout << "\n";
+    if (!files.empty()) std::cout << "open it in Python:\n" << python_lines(files.back()) << "\n";
     std::cout.flush();
 }
 

@@ -166,11 +166,12 @@ void say_how_it_starts(const Run& run, const StagePlan& stage, const StageState&
                          : fmt::format(", {} of them since the last checkpoint: these are verified",
                                        count_text(state.suspect.size())));
     else
-        spdlog::info("{}: {} {} in {} shards on {} rank{}", stage.plan.stage,
+        spdlog::info("{}: {} {} in {} shard{} on {} rank{}", stage.plan.stage,
                      count_text(stage.plan.items), stage.items_are, count_text(shards),
-                     run.communicator.size(), run.communicator.size() == 1 ? "" : "s");
+                     shards == 1 ? "" : "s", run.communicator.size(),
+                     run.communicator.size() == 1 ? "" : "s");
     const auto ranks = static_cast<std::uint64_t>(run.communicator.size());
-    if (left > 0 && ranks > left)
+    if (stage.reads_stimuli && left > 0 && ranks > left)
         spdlog::warn(
             "{} ranks for {} shards: {} ranks have nothing to do (a smaller [run] "
             "shard_items makes more shards)",

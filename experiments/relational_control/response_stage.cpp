@@ -54,7 +54,7 @@ StagePlan ResponseStage::plan(const CampaignInputs& inputs, const StageHistory&)
         describe_stimuli(inputs, stage.tables);
     else
         stage.tables.describe_items = number_items("image");
-    stage.settings.emplace_back("study", study_.digest());
+    stage.settings.emplace_back("populations", study_.population_digest());
     return stage;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/base/digest.hpp"
+#include "engine/config/csv.hpp"
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
 
@@ -71,7 +73,8 @@ StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory
         return Table{
             {{"image", "", std::vector<std::int64_t>(first, first + extent(range.count))}}};
     };
-    stage.settings = {{"study", study_.digest()}};
+    stage.settings = {{"populations", study_.population_digest()},
+                      {"views", Digest{}.add(csv_text(views_.table(study_))).hex()}};
     return stage;
 }
 

@@ -71,7 +71,9 @@ struct Study {
     Table subject_table() const;
     Table pair_table() const;
     Table fold_table() const;
-    /// Everything above as one digest.
+    /// Units, populations and areas as one digest: what responses depend on.
+    std::string population_digest() const;
+    /// These, subjects, pairs and folds as one digest.
     std::string digest() const;
 };
 

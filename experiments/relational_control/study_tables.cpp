@@ -93,11 +93,18 @@ Table Study::fold_table() const
              {"test", "", std::move(test)}}};
 }
 
+std::string Study::population_digest() const
+{
+    Digest all;
+    for (const Table& table : {units, population_table(), area_table()}) all.add(csv_text(table));
+    return all.hex();
+}
+
 std::string Study::digest() const
 {
     Digest all;
-    for (const Table& table :
-         {units, population_table(), area_table(), subject_table(), pair_table(), fold_table()})
+    all.add(population_digest());
+    for (const Table& table : {subject_table(), pair_table(), fold_table()})
         all.add(csv_text(table));
     return all.hex();
 }

@@ -221,22 +221,34 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
     std::vector<std::string> lines{
         fmt::format("{} of {} images have a mean response of every population",
                     responses_.usable.size(), responses_.images())};
-    const OwnedBatch passed = results.read(passed_column, 0, 1);
-    const auto counts = passed.values<std::int64_t>();
-    for (std::size_t cell = 0; cell < cells(); ++cell) {
-        if (counts[cell] >= std::int64_t{settings_.images}) continue;
-        const std::size_t condition = cell % control_conditions;
-        const std::size_t fold = cell / control_conditions % study_.folds.size();
-        const std::size_t pair = cell / control_conditions / study_.folds.size();
-        lines.push_back(fmt::format(
-            "  {}, {}, {}: {} images lie {} beyond the baselines, not {}: the set is short",
-            study_.pair_name(pair), study_.folds[fold].name, condition_names[condition],
-            counts[cell], settings_.margin, settings_.images));
-    }
+    for (std::string& line : short_sets(results)) lines.push_back(std::move(line));
     for (std::string& line :
          write_set_sheet(shown_sets(results), "images that control the mean responses of two areas",
                          inputs, folder / "univariate_sets.png"))
         lines.push_back(std::move(line));
+    return lines;
+}
+
+/// How many sets of each condition are short: too few images lie beyond the margins.
+std::vector<std::string> UnivariateSelection::short_sets(const StageResults& results) const
+{
+    const OwnedBatch passed = results.read(passed_column, 0, 1);
+    const auto counts = passed.values<std::int64_t>();
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < control_conditions; ++at) {
+        std::size_t sets = 0;
+        std::int64_t fewest = settings_.images;
+        for (std::size_t cell = at; cell < cells(); cell += control_conditions) {
+            if (counts[cell] < std::int64_t{settings_.images}) ++sets;
+            fewest = std::min(fewest, counts[cell]);
+        }
+        if (sets > 0)
+            lines.push_back(fmt::format(
+                "  {}: {} of {} sets are short of {} images (the least has {}): too few lie {} "
+                "beyond the baselines",
+                condition_names[at], sets, cells() / control_conditions, settings_.images, fewest,
+                settings_.margin));
+    }
     return lines;
 }
 

@@ -38,6 +38,7 @@ private:
     {
         return study_.pairs.size() * study_.folds.size() * control_conditions;
     }
+    std::vector<std::string> short_sets(const StageResults& results) const;
     std::vector<ShownSet> shown_sets(const StageResults& results) const;
     Shape ranked_shape() const;
     void rank_image(std::size_t image, std::vector<float>& keys) const;

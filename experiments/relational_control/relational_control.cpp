@@ -4,6 +4,7 @@
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/area_maps.hpp"
+#include "experiments/relational_control/generative/generative_control.hpp"
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
@@ -28,6 +29,7 @@ public:
     void check(ConfigSection& section, const CampaignInputs& inputs) override
     {
         if (!check_sources(section, inputs)) return;
+        check_generative(section, settings_, inputs);
         if (!settings_.imports.empty()) {
             imported_ = std::make_unique<ImportedResponses>(settings_.imports, section);
             if (section.has_mistakes()) return;
@@ -163,6 +165,7 @@ private:
             if (study_.test_folds() > 0) add<UnivariateStatistics>(settings_, study_);
             if (study_.test_folds() > 0 && !groups_.empty())
                 stages_.push_back(make_univariate_groups(settings_, study_, groups_));
+            if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
         }
         if (settings_.multivariate) add_multivariate_stages(inputs);
         if (settings_.univariate || settings_.multivariate)

@@ -41,6 +41,30 @@ OwnedBatch floats_of_column(const std::vector<float>& values, const Shape& shape
     return batch;
 }
 
+/// What is known of the best picture of every generation.
+std::vector<ColumnSpec> curve_columns(const Axis& generation)
+{
+    const auto curve = [&](const char* name, ElementType type, const char* unit,
+                           const char* text) -> ColumnSpec {
+        return {name, Domain::item, type, {generation}, unit, text};
+    };
+    return {
+        curve("total", ElementType::f64, "",
+              "score of the best picture so far, larger is better: minus its complexity, or its "
+              "control (negated in both_low) - 1e10 where it misses a threshold"),
+        curve("test_total", ElementType::f64, "", "the same in the test subject; NaN without one"),
+        curve("control", ElementType::f64, "",
+              "sum (both_high, both_low) or difference in the wanted direction of the two areas' "
+              "mean responses to it"),
+        curve("test_control", ElementType::f64, "",
+              "the same in the test subject; NaN without one"),
+        curve("penalised", ElementType::u8, "", "1 where it misses a threshold"),
+        curve("test_penalised", ElementType::u8, "",
+              "1 where it misses a threshold of the test subject, or there is none"),
+        curve("complexity", ElementType::f64, "byte", "its complexity, as measured"),
+    };
+}
+
 }  // namespace
 
 void check_generative(ConfigSection& section, const ControlSettings& settings,
@@ -103,57 +127,41 @@ Table GenerativeControl::describe(ItemRange items) const
 std::vector<ColumnSpec> GenerativeControl::item_columns() const
 {
     const Axis generation = axis_of("generation", settings_.generations);
-    const auto curve = [&](const char* name, ElementType type, const char* unit,
-                           const char* text) -> ColumnSpec {
-        return {name, Domain::item, type, {generation}, unit, text};
-    };
     const PictureSize size = generator_->size();
-    return {
-        curve("total", ElementType::f64, "",
-              "score of the best picture so far, larger is better: minus its complexity, or its "
-              "control (negated in both_low) - 1e10 where it misses a threshold"),
-        curve("test_total", ElementType::f64, "", "the same in the test subject; NaN without one"),
-        curve("control", ElementType::f64, "",
-              "sum (both_high, both_low) or difference in the wanted direction of the two areas' "
-              "mean responses to it"),
-        curve("test_control", ElementType::f64, "",
-              "the same in the test subject; NaN without one"),
-        curve("penalised", ElementType::u8, "", "1 where it misses a threshold"),
-        curve("test_penalised", ElementType::u8, "",
-              "1 where it misses a threshold of the test subject, or there is none"),
-        curve("complexity", ElementType::f64, "byte", "its complexity, as measured"),
-        {"response",
-         Domain::item,
-         ElementType::f32,
-         {generation, axis_of("side", 2), axis_of("subject", study_.subjects.size())},
-         "",
-         "mean response of the pair's first and second area to it"},
-        {"code",
-         Domain::item,
-         ElementType::f32,
-         {axis_of("gene", generator_->code_length())},
-         "",
-         "code of the best picture of the last generation"},
-        {"picture",
-         Domain::item,
-         ElementType::u8,
-         {axis_of("row", static_cast<std::size_t>(size.height)),
-          axis_of("column", static_cast<std::size_t>(size.width)),
-          axis_of("channel", static_cast<std::size_t>(size.channels))},
-         "level 0..255",
-         "the best picture of the last generation"},
-        {"threshold_generation",
-         Domain::item,
-         ElementType::i64,
-         {},
-         "",
-         "generations before the best picture passed the thresholds; all, if it never did"},
-    };
+    std::vector<ColumnSpec> columns = curve_columns(generation);
+    columns.push_back({"response",
+                       Domain::item,
+                       ElementType::f32,
+                       {generation, axis_of("side", 2), axis_of("subject", study_.subjects.size())},
+                       "",
+                       "mean response of the pair's first and second area to it"});
+    columns.push_back({"code",
+                       Domain::item,
+                       ElementType::f32,
+                       {axis_of("gene", generator_->code_length())},
+                       "",
+                       "code of the best picture of the last generation"});
+    columns.push_back({"picture",
+                       Domain::item,
+                       ElementType::u8,
+                       {axis_of("row", static_cast<std::size_t>(size.height)),
+                        axis_of("column", static_cast<std::size_t>(size.width)),
+                        axis_of("channel", static_cast<std::size_t>(size.channels))},
+                       "level 0..255",
+                       "the best picture of the last generation"});
+    columns.push_back({"threshold_generation",
+                       Domain::item,
+                       ElementType::i64,
+                       {},
+                       "",
+                       "generations before the best picture passed the thresholds; all, if it "
+                       "never did"});
+    return columns;
 }
 
 StagePlan GenerativeControl::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
-    baseline_ = read_univariate_baseline(history);
+    baseline_ = read_univariate_baseline(study_, history);
     seed_ = inputs.seed;
     twins_ = inputs.twins;
     covariates_ = inputs.covariates;

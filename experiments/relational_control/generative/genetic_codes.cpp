@@ -32,6 +32,7 @@ std::vector<double> parent_weights(const std::vector<double>& merits)
     }
     const double sd = std::sqrt(squares / count);
     std::vector<double> weights;
+    weights.reserve(merits.size());
     for (const double merit : merits)
         weights.push_back(sd > 0.0 ? std::exp(0.5 * ((merit - shift - mean) / sd)) : 1.0);
     return weights;

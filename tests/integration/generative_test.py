@@ -111,6 +111,34 @@ def the_summary_is_the_mean_over_evolutions(place):
             np.testing.assert_allclose(bounds[..., 1][is_known], values.max(axis=2)[is_known])
 
 
+def responses_may_be_standardised(place):
+    store = place / "standardised"
+    result = run("run", place.campaign, "--out", store, "--set",
+                 "relational_control.univariate.standardise=true", "--set",
+                 "relational_control.generative.margin=2.0")
+    assert "thresholds 2 standard deviations beyond the baselines" in result.stdout, result
+    with h5py.File(store / "responses.h5") as file:
+        means = file["columns"]["mean_response"][()].astype(np.float64)  # coarse a, b, fine a, b
+    with h5py.File(store / "univariate_baseline.h5") as file:
+        trained, tested = (file["summary"][f"baseline_{name}"][()].reshape(FOLDS, 2)
+                           for name in ("train", "test"))
+    with stage_of(store) as file:
+        responses = column(file, "response")[:, CONDITIONS.index("high_low")].astype(np.float64)
+        missed, test_missed, control = (
+            column(file, name)[:, CONDITIONS.index("high_low")]
+            for name in ("penalised", "test_penalised", "control"))
+    for fold, subjects, baseline, marks in ((0, [0, 1], trained, missed), (1, [1], trained, missed),
+                                            (2, [1], tested, test_missed)):
+        sds = np.stack([means[:, 0:2][:, subjects].mean(axis=1).std(),
+                        means[:, 2:4][:, subjects].mean(axis=1).std()])
+        scaled = responses[fold][..., subjects].mean(axis=-1) / sds
+        beyond = (scaled - baseline[fold] / sds) * [1, -1]
+        unclear = np.abs(beyond - 2.0).min(axis=-1) < 1e-5
+        assert (((beyond >= 2.0).all(axis=-1) == (marks[fold] == 0)) | unclear).all(), fold
+        if marks is missed:
+            np.testing.assert_allclose(control[fold], scaled[..., 0] - scaled[..., 1], rtol=1e-5)
+
+
 def the_report_shows_every_cell(place):
     output = place.calm.stdout
     assert "thresholds 0.6 beyond the baselines" in output
@@ -232,7 +260,7 @@ def main():
         place.calm_hash = content_hash(place / "calm")
         harness.run_checks(
             place, evolved_pictures_pass_the_thresholds, the_summary_is_the_mean_over_evolutions,
-            the_report_shows_every_cell, pictures_are_seen_as_stimuli_are,
+            the_report_shows_every_cell, responses_may_be_standardised, pictures_are_seen_as_stimuli_are,
             results_do_not_depend_on_ranks, a_killed_chain_goes_on_in_its_middle,
             other_optimisers_and_measures_pass_as_well, a_network_may_be_the_generator,
             mistakes_have_their_sentence)

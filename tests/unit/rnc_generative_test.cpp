@@ -77,6 +77,15 @@ TEST(ControlGoal, MeasuresControlAndThresholdsAsEachConditionWants)
     }
 }
 
+TEST(ControlGoal, CountsMarginAndControlInUnitsOfEachArea)
+{
+    const ControlGoal goal =
+        ControlGoal::beyond(ControlCondition::high_low, {1.0, 2.0}, 0.5, {10.0, 0.1});
+
+    EXPECT_EQ(goal.threshold, (std::array<double, 2>{6.0, 1.95}));
+    EXPECT_DOUBLE_EQ(goal.control({20.0, 0.5}), -3.0);
+}
+
 TEST(ControlGoal, PrefersControlUntilTheThresholdsArePassedAndThenSimplicity)
 {
     const ControlGoal high{ControlCondition::both_high, {}}, low{ControlCondition::both_low, {}};

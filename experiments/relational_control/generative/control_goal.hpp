@@ -16,14 +16,18 @@ inline constexpr double control_penalty = 1e10;
 struct ControlGoal {
     ControlCondition condition = ControlCondition::both_high;
     std::array<double, 2> threshold{};
+    std::array<double, 2> unit{1.0, 1.0};  ///< of both areas' responses, for control
 
     /// Thresholds lie `margin` beyond the baselines, in the condition's directions.
+    ///
+    /// unit  what the margin is counted in, area by area: 1, or the standard deviation of the
+    ///       area's responses
     static ControlGoal beyond(ControlCondition condition, std::array<double, 2> baseline,
-                              double margin)
+                              double margin, std::array<double, 2> unit = {1.0, 1.0})
     {
-        ControlGoal goal{condition, baseline};
+        ControlGoal goal{condition, baseline, unit};
         for (std::size_t side = 0; side < 2; ++side)
-            goal.threshold[side] += wants_high(condition, side) ? margin : -margin;
+            goal.threshold[side] += (wants_high(condition, side) ? margin : -margin) * unit[side];
         return goal;
     }
 
@@ -31,11 +35,12 @@ struct ControlGoal {
     /// is good, but in both_low.
     double control(const std::array<double, 2>& response) const
     {
+        const double first = response[0] / unit[0], second = response[1] / unit[1];
         switch (condition) {
             case ControlCondition::both_high:
-            case ControlCondition::both_low: return response[0] + response[1];
-            case ControlCondition::high_low: return response[0] - response[1];
-            case ControlCondition::low_high: return response[1] - response[0];
+            case ControlCondition::both_low: return first + second;
+            case ControlCondition::high_low: return first - second;
+            case ControlCondition::low_high: return second - first;
         }
         return 0.0;
     }

@@ -94,7 +94,8 @@ GenerativeControl::GenerativeControl(const ControlSettings& settings, const Stud
     : settings_(*settings.generative),
       study_(study),
       compat_(settings.compat),
-      generator_(settings.generative->network)
+      generator_(settings.generative->network),
+      is_standardised_(settings.univariate->standardise)
 {
     if (!generator_) generator_ = gabors_for(settings_.elements, inputs.twins);
 }
@@ -162,6 +163,7 @@ std::vector<ColumnSpec> GenerativeControl::item_columns() const
 StagePlan GenerativeControl::plan(const CampaignInputs& inputs, const StageHistory& history)
 {
     baseline_ = read_univariate_baseline(study_, history);
+    read_units(history);
     seed_ = inputs.seed;
     twins_ = inputs.twins;
     covariates_ = inputs.covariates;
@@ -180,21 +182,47 @@ StagePlan GenerativeControl::plan(const CampaignInputs& inputs, const StageHisto
     stage.settings = {{"study", study_.digest()},
                       {"evolution", settings_.text()},
                       {"generator", generator_->identity()},
+                      {"unit of responses", is_standardised_ ? "standard deviation" : "1"},
                       {"compat", compat_ == Compat::reference ? "reference" : "corrected"}};
     return stage;
+}
+
+/// Standard deviations over the stimuli, as the selection of controlling images has them.
+void GenerativeControl::read_units(const StageHistory& history)
+{
+    train_units_.assign(baseline_.train.size(), 1.0);
+    test_units_ = train_units_;
+    if (!is_standardised_) return;
+    const MeanResponses responses = read_mean_responses(study_, history);
+    const auto unit_of = [&](const Fold& fold, std::size_t area) {
+        const double unit =
+            response_deviation(training_response(responses, study_, fold, area), responses.usable);
+        TWINSCREEN_REQUIRE(unit > 0.0, data,
+                           "the mean response of area '{}' is the same to all "
+                           "stimuli: it has no standard deviation",
+                           study_.areas[area]);
+        return unit;
+    };
+    for (std::size_t cell = 0; cell < train_units_.size(); ++cell) {
+        const Fold& fold = study_.folds[cell / study_.areas.size()];
+        const std::size_t area = cell % study_.areas.size();
+        train_units_[cell] = unit_of(fold, area);
+        if (fold.test) test_units_[cell] = unit_of({"", {*fold.test}, std::nullopt}, area);
+    }
 }
 
 ChainGoal GenerativeControl::goal_of(const Chain& chain) const
 {
     const AreaPair& pair = study_.pairs[chain.pair];
-    const std::size_t first = chain.fold * study_.areas.size();
-    const auto goal = [&](const std::vector<double>& baseline) {
+    const std::size_t first = chain.fold * study_.areas.size() + pair.first;
+    const std::size_t second = chain.fold * study_.areas.size() + pair.second;
+    const auto goal = [&](const std::vector<double>& baseline, const std::vector<double>& units) {
         return ControlGoal::beyond(static_cast<ControlCondition>(chain.condition),
-                                   {baseline[first + pair.first], baseline[first + pair.second]},
-                                   settings_.margin);
+                                   {baseline[first], baseline[second]}, settings_.margin,
+                                   {units[first], units[second]});
     };
-    return {goal(baseline_.train), goal(baseline_.test), study_.folds[chain.fold], compat_,
-            settings_.complexity};
+    return {goal(baseline_.train, train_units_), goal(baseline_.test, test_units_),
+            study_.folds[chain.fold], compat_, settings_.complexity};
 }
 
 PairResponses& GenerativeControl::responses_of(std::size_t pair)

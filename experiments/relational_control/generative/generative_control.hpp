@@ -50,6 +50,7 @@ private:
         return study_.pairs.size() * study_.folds.size() * control_conditions;
     }
     std::uint64_t chains() const { return cells() * settings_.evolutions; }
+    void read_units(const StageHistory& history);
     ChainGoal goal_of(const Chain& chain) const;
     PairResponses& responses_of(std::size_t pair);
     Table describe(ItemRange items) const;
@@ -62,6 +63,9 @@ private:
     Compat compat_;
     std::shared_ptr<ImageGenerator> generator_;
     UnivariateBaselineSets baseline_;
+    bool is_standardised_;
+    std::vector<double> train_units_;  // [folds, areas] of mean responses
+    std::vector<double> test_units_;   // [folds, areas] 1 without a test subject
     std::uint64_t seed_ = 0;
     std::span<const Twin> twins_;
     std::span<const TwinCovariates> covariates_;

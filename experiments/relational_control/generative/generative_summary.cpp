@@ -115,9 +115,9 @@ std::vector<std::string> GenerativeControl::report(const StageResults& results,
 {
     const std::size_t evolutions = settings_.evolutions, last = settings_.generations - 1;
     std::vector<std::string> lines{fmt::format(
-        "pictures evolved to control two areas, thresholds {} beyond the baselines; complexity: "
+        "pictures evolved to control two areas, thresholds {}{} beyond the baselines; complexity: "
         "mean over the evolutions that passed them",
-        settings_.margin)};
+        settings_.margin, is_standardised_ ? " standard deviations" : "")};
     for (std::uint64_t cell = 0; cell < cells(); ++cell) {
         const Chain chain = chain_of(cell * evolutions);
         std::size_t passed = 0, tested = 0;

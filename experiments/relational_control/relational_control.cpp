@@ -84,7 +84,8 @@ private:
     {
         const std::string& name = stage.plan.stage;
         const bool is_first = name == ResponseStage::stage_name;
-        const bool is_univariate = name.starts_with("univariate");
+        const bool is_univariate =
+            name.starts_with("univariate") || name == GenerativeControl::stage_name;
         const bool is_last = name == AreaMaps::stage_name;
         std::string earlier = is_univariate ? univariate_ : multivariate_;
         if (is_last) earlier = Digest{}.add(univariate_).add(multivariate_).hex();
@@ -165,11 +166,11 @@ private:
             if (study_.test_folds() > 0) add<UnivariateStatistics>(settings_, study_);
             if (study_.test_folds() > 0 && !groups_.empty())
                 stages_.push_back(make_univariate_groups(settings_, study_, groups_));
-            if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
         }
         if (settings_.multivariate) add_multivariate_stages(inputs);
         if (settings_.univariate || settings_.multivariate)
             add<AreaMaps>(settings_, study_, agreement_.get());
+        if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
     }
 
     void add_multivariate_stages(const CampaignInputs& inputs)

@@ -191,6 +191,17 @@ margin = 0.04                   # beyond the baseline, in units of the response
 draws = 100000                  # random sets for the baseline; the published study drew a million
 permutations = 10000            # of image labels; the published study drew 100,000
 
+# [relational_control.generative]       # pictures evolved to control two areas, then to be simple
+# evolutions = 10
+# generations = 500
+# codes = 1000                  # population; 0.25 of it are kept
+# margin = 0.6                  # beyond the univariate baseline, in units of the response
+# elements = 16                 # Gabors of a picture, whose parameters are evolved ...
+# pixel_scale = 255.0           # ... or a network makes the picture: grey level = scale * value + offset
+# network = { bundle = "generator", taps = ["picture"] }
+# optimiser = "cma_es"          # default "genetic"
+# complexity = "png"            # size of the PNG file; default: the entropy of prediction residuals
+
 [relational_control.multivariate]       # control of representational similarity
 images = 50                     # of a set
 draws = 20000                   # random sets for the baseline; the published study drew a million

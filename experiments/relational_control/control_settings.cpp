@@ -214,6 +214,8 @@ ControlSettings read_control_settings(ConfigSection& section)
         settings.multivariate = read_multivariate(section.child("multivariate"), settings.compat);
     if (section.has("univariate"))
         settings.univariate = read_univariate(section.child("univariate"));
+    if (section.has("generative"))
+        settings.generative = read_generative(section.child("generative"));
     return settings;
 }
 

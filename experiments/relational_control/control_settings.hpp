@@ -8,6 +8,7 @@
 
 #include "engine/config/section.hpp"
 #include "experiments/relational_control/compat.hpp"
+#include "experiments/relational_control/generative/generative_settings.hpp"
 #include "experiments/relational_control/set_search.hpp"
 
 namespace twinscreen {
@@ -88,6 +89,7 @@ struct ControlSettings {
     std::vector<ImportedFile> imports;  ///< empty: the responses of the campaign's twins
     std::optional<UnivariateSettings> univariate;
     std::optional<MultivariateSettings> multivariate;
+    std::optional<GenerativeSettings> generative;
 };
 
 /// Reads `[relational_control]`; mistakes are complained of in the section.

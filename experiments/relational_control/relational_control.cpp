@@ -4,6 +4,7 @@
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/area_maps.hpp"
+#include "experiments/relational_control/generative/generative_control.hpp"
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/imported_responses.hpp"
 #include "experiments/relational_control/multivariate_baseline.hpp"
@@ -28,6 +29,7 @@ public:
     void check(ConfigSection& section, const CampaignInputs& inputs) override
     {
         if (!check_sources(section, inputs)) return;
+        check_generative(section, settings_, inputs);
         if (!settings_.imports.empty()) {
             imported_ = std::make_unique<ImportedResponses>(settings_.imports, section);
             if (section.has_mistakes()) return;
@@ -82,7 +84,8 @@ private:
     {
         const std::string& name = stage.plan.stage;
         const bool is_first = name == ResponseStage::stage_name;
-        const bool is_univariate = name.starts_with("univariate");
+        const bool is_univariate =
+            name.starts_with("univariate") || name == GenerativeControl::stage_name;
         const bool is_last = name == AreaMaps::stage_name;
         std::string earlier = is_univariate ? univariate_ : multivariate_;
         if (is_last) earlier = Digest{}.add(univariate_).add(multivariate_).hex();
@@ -167,6 +170,7 @@ private:
         if (settings_.multivariate) add_multivariate_stages(inputs);
         if (settings_.univariate || settings_.multivariate)
             add<AreaMaps>(settings_, study_, agreement_.get());
+        if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
     }
 
     void add_multivariate_stages(const CampaignInputs& inputs)

@@ -51,4 +51,17 @@ std::vector<float> training_response(const MeanResponses& responses, const Study
     return mean;
 }
 
+double response_deviation(const std::vector<float>& responses,
+                          const std::vector<std::uint32_t>& images)
+{
+    double sum = 0.0, squares = 0.0;
+    for (const std::uint32_t image : images) sum += static_cast<double>(responses[image]);
+    const double mean = sum / static_cast<double>(images.size());
+    for (const std::uint32_t image : images) {
+        const double apart = static_cast<double>(responses[image]) - mean;
+        squares += apart * apart;
+    }
+    return std::sqrt(squares / static_cast<double>(images.size()));
+}
+
 }  // namespace twinscreen

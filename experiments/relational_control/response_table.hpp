@@ -34,4 +34,10 @@ MeanResponses read_mean_responses(const Study& study, const StageHistory& histor
 std::vector<float> training_response(const MeanResponses& responses, const Study& study,
                                      const Fold& fold, std::size_t area);
 
+/// Standard deviation of the responses to these images.
+///
+/// responses  [all images]
+double response_deviation(const std::vector<float>& responses,
+                          const std::vector<std::uint32_t>& images);
+
 }  // namespace twinscreen

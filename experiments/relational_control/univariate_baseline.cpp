@@ -16,6 +16,7 @@ constexpr std::uint64_t shard_draws = 8192;
 constexpr std::uint64_t read_rows = std::uint64_t{1} << 16U;
 constexpr ColumnId image_column{1};
 constexpr ColumnId train_column{2};
+constexpr ColumnId test_column{3};
 
 /// The images of one draw, ascending.
 class SetDraw {
@@ -190,7 +191,7 @@ SummaryRows UnivariateBaseline::summarise(const StageResults& results,
     SummaryRows summary;
     summary.emplace_back(image_column, std::move(images));
     summary.emplace_back(train_column, std::move(train));
-    summary.emplace_back(ColumnId{3}, std::move(test));
+    summary.emplace_back(test_column, std::move(test));
     summary.emplace_back(ColumnId{4}, std::move(over_sets));
     return summary;
 }
@@ -210,6 +211,8 @@ UnivariateBaselineSets read_univariate_baseline(const Study& study, const StageH
         sets.images.push_back(static_cast<std::uint32_t>(image));
     const OwnedBatch train = history.read(UnivariateBaseline::stage_name, train_column, 0, 1);
     sets.train.assign(train.values<double>().begin(), train.values<double>().end());
+    const OwnedBatch test = history.read(UnivariateBaseline::stage_name, test_column, 0, 1);
+    sets.test.assign(test.values<double>().begin(), test.values<double>().end());
     return sets;
 }
 

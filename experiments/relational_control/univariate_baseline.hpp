@@ -39,6 +39,7 @@ private:
 struct UnivariateBaselineSets {
     std::vector<std::uint32_t> images;  ///< [folds, areas, images of a set]
     std::vector<double> train;          ///< [folds, areas] mean training response
+    std::vector<double> test;           ///< [folds, areas] of the test subject; NaN without one
     std::size_t areas = 0;
 
     std::span<const std::uint32_t> of(std::size_t fold, std::size_t area) const

@@ -1,7 +1,6 @@
 #include "experiments/relational_control/univariate_selection.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "experiments/relational_control/columns.hpp"
@@ -23,19 +22,6 @@ double sign_of(std::size_t condition, std::size_t side)
     return wants_high(static_cast<ControlCondition>(condition), side) ? 1.0 : -1.0;
 }
 
-/// Standard deviation of the responses to these images.
-double deviation(const std::vector<float>& responses, const std::vector<std::uint32_t>& images)
-{
-    double sum = 0.0, squares = 0.0;
-    for (const std::uint32_t image : images) sum += static_cast<double>(responses[image]);
-    const double mean = sum / static_cast<double>(images.size());
-    for (const std::uint32_t image : images) {
-        const double apart = static_cast<double>(responses[image]) - mean;
-        squares += apart * apart;
-    }
-    return std::sqrt(squares / static_cast<double>(images.size()));
-}
-
 }  // namespace
 
 StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHistory& history)
@@ -48,7 +34,7 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
             train_.push_back(training_response(responses_, study_, fold, area));
     scale_.assign(train_.size(), 1.0);
     for (std::size_t cell = 0; cell < train_.size() && settings_.standardise; ++cell)
-        scale_[cell] = 1.0 / deviation(train_[cell], responses_.usable);
+        scale_[cell] = 1.0 / response_deviation(train_[cell], responses_.usable);
 
     StagePlan stage = plan_without_stimuli("images");
     stage.plan.stage = stage_name;

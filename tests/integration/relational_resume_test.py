@@ -114,7 +114,7 @@ def a_changed_campaign_does_not_go_on(place):
         (f"{control}.multivariate.stop_below=0.1", "multivariate_search", "search: stored"),
         (f"{control}.multivariate.permutations=50", "multivariate_statistics", "permutations: "),
         (f"{control}.compat=reference", "multivariate_statistics", 'compat: stored "corrected"'),
-        (f"{control}.units='row > 3'", "responses", "study: stored"),
+        (f"{control}.units='row > 3'", "responses", "populations: stored"),
         ("seed=3", "responses", "seed: stored"),
     ):
         refused(STORE_CODE, f"{stage}.h5 holds results of another campaign", sentence,

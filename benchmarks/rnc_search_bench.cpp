@@ -10,7 +10,7 @@
 
 #include "benchmarks/bench_support.hpp"
 #include "benchmarks/rnc_study.hpp"
-#include "experiments/relational_control/set_search.hpp"
+#include "experiments/relational_control/search/set_search.hpp"
 #include "kernels/set_draw.hpp"
 
 namespace twinscreen {

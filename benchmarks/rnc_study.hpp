@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "experiments/relational_control/pair_similarity.hpp"
+#include "experiments/relational_control/search/pair_similarity.hpp"
 
 namespace twinscreen::bench {
 

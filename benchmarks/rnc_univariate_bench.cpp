@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "benchmarks/bench_support.hpp"
-#include "experiments/relational_control/label_tests.hpp"
-#include "experiments/relational_control/univariate_null.hpp"
+#include "experiments/relational_control/statistics/label_tests.hpp"
+#include "experiments/relational_control/univariate/univariate_null.hpp"
 #include "kernels/draw_means.hpp"
 #include "kernels/normal.hpp"
 #include "kernels/partial_shuffle.hpp"

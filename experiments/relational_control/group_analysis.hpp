@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "experiments/relational_control/study.hpp"
-#include "experiments/relational_control/trend_tests.hpp"
+#include "experiments/relational_control/statistics/trend_tests.hpp"
+#include "experiments/relational_control/study/study.hpp"
 
 namespace twinscreen {
 

@@ -7,8 +7,8 @@
 
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
-#include "experiments/relational_control/group_statistics.hpp"
-#include "experiments/relational_control/subject_summary.hpp"
+#include "experiments/relational_control/statistics/group_statistics.hpp"
+#include "experiments/relational_control/statistics/subject_summary.hpp"
 
 namespace twinscreen {
 namespace {

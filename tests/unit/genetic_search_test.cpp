@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "experiments/relational_control/set_search.hpp"
+#include "experiments/relational_control/search/set_search.hpp"
 #include "kernels/random.hpp"
 #include "tests/unit/search_support.hpp"
 

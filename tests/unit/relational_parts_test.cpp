@@ -5,9 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "engine/fit/gram.hpp"
-#include "experiments/relational_control/group_statistics.hpp"
-#include "experiments/relational_control/multivariate_statistics.hpp"
-#include "experiments/relational_control/subject_summary.hpp"
+#include "experiments/relational_control/multivariate/multivariate_statistics.hpp"
+#include "experiments/relational_control/statistics/group_statistics.hpp"
+#include "experiments/relational_control/statistics/subject_summary.hpp"
 #include "kernels/pattern.hpp"
 #include "tests/unit/pattern_support.hpp"
 #include "tests/unit/rnc_null_support.hpp"

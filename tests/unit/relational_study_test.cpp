@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "experiments/relational_control/similarity_views.hpp"
-#include "experiments/relational_control/study.hpp"
+#include "experiments/relational_control/multivariate/similarity_views.hpp"
+#include "experiments/relational_control/study/study.hpp"
 #include "tests/support/support.hpp"
 
 namespace twinscreen {

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "experiments/relational_control/group_statistics.hpp"
+#include "experiments/relational_control/statistics/group_statistics.hpp"
 
 namespace twinscreen {
 namespace {

@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.hpp"
-#include "experiments/relational_control/label_tests.hpp"
+#include "experiments/relational_control/statistics/label_tests.hpp"
 #include "experiments/statistics.hpp"
 #include "tests/unit/rnc_null_support.hpp"
 

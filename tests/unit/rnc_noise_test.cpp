@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.hpp"
-#include "experiments/relational_control/group_statistics.hpp"
-#include "experiments/relational_control/noise_analysis.hpp"
+#include "experiments/relational_control/statistics/group_statistics.hpp"
+#include "experiments/relational_control/statistics/noise_analysis.hpp"
 #include "tests/unit/rnc_null_support.hpp"
 
 namespace twinscreen {

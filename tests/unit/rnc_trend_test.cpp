@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.hpp"
-#include "experiments/relational_control/pair_label_tests.hpp"
-#include "experiments/relational_control/trend_tests.hpp"
+#include "experiments/relational_control/statistics/pair_label_tests.hpp"
+#include "experiments/relational_control/statistics/trend_tests.hpp"
 #include "tests/unit/rnc_null_support.hpp"
 
 namespace twinscreen {

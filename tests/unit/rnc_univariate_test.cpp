@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/base/error.hpp"
-#include "experiments/relational_control/univariate_null.hpp"
+#include "experiments/relational_control/univariate/univariate_null.hpp"
 #include "tests/unit/rnc_null_support.hpp"
 
 namespace twinscreen {

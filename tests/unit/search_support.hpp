@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "experiments/relational_control/set_search.hpp"
+#include "experiments/relational_control/search/set_search.hpp"
 #include "tests/unit/pattern_support.hpp"
 
 namespace twinscreen::searches {

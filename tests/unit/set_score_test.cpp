@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-#include "experiments/relational_control/pair_similarity.hpp"
+#include "experiments/relational_control/search/pair_similarity.hpp"
 #include "kernels/set_draw.hpp"
 #include "tests/unit/pattern_support.hpp"
 

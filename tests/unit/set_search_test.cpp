@@ -1,4 +1,4 @@
-#include "experiments/relational_control/set_search.hpp"
+#include "experiments/relational_control/search/set_search.hpp"
 
 #include <algorithm>
 #include <array>

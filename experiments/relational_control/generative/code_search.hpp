@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "experiments/relational_control/search_state.hpp"
+#include "experiments/relational_control/search/search_state.hpp"
 #include "kernels/random.hpp"
 
 namespace twinscreen {

@@ -3,8 +3,8 @@
 #include <array>
 #include <limits>
 
-#include "experiments/relational_control/compat.hpp"
-#include "experiments/relational_control/conditions.hpp"
+#include "experiments/relational_control/study/compat.hpp"
+#include "experiments/relational_control/univariate/conditions.hpp"
 
 namespace twinscreen {
 

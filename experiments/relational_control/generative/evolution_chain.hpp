@@ -9,7 +9,7 @@
 #include "experiments/relational_control/generative/code_search.hpp"
 #include "experiments/relational_control/generative/complexity.hpp"
 #include "experiments/relational_control/generative/control_goal.hpp"
-#include "experiments/relational_control/study.hpp"
+#include "experiments/relational_control/study/study.hpp"
 
 namespace twinscreen {
 

@@ -6,8 +6,8 @@
 #include "experiments/relational_control/generative/evolution_chain.hpp"
 #include "experiments/relational_control/generative/generative_settings.hpp"
 #include "experiments/relational_control/generative/pair_responses.hpp"
-#include "experiments/relational_control/study.hpp"
-#include "experiments/relational_control/univariate_baseline.hpp"
+#include "experiments/relational_control/study/study.hpp"
+#include "experiments/relational_control/univariate/univariate_baseline.hpp"
 
 namespace twinscreen {
 

@@ -6,7 +6,7 @@
 #include "experiments/relational_control/generative/generative_columns.hpp"
 #include "experiments/relational_control/generative/generative_control.hpp"
 #include "experiments/relational_control/generative/picture.hpp"
-#include "experiments/relational_control/group_statistics.hpp"
+#include "experiments/relational_control/statistics/group_statistics.hpp"
 
 namespace twinscreen {
 namespace {

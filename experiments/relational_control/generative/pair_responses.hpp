@@ -8,7 +8,7 @@
 
 #include "engine/run/experiment.hpp"
 #include "experiments/relational_control/generative/image_generator.hpp"
-#include "experiments/relational_control/study.hpp"
+#include "experiments/relational_control/study/study.hpp"
 
 namespace twinscreen {
 

@@ -1,0 +1,45 @@
+#include "experiments/relational_control/statistics/group_difference.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "engine/base/error.hpp"
+#include "kernels/partial_shuffle.hpp"
+
+namespace twinscreen {
+namespace {
+
+double sum_of(std::span<const double> values)
+{
+    return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+}  // namespace
+
+PermutationTest permute_groups(std::span<const double> first, std::span<const double> second,
+                               std::size_t split, const PermutationBlock& block)
+{
+    std::vector<double> pooled(first.begin(), first.end());
+    pooled.insert(pooled.end(), second.begin(), second.end());
+    TWINSCREEN_REQUIRE(split > 0 && split < pooled.size(), internal,
+                       "{} values cannot be split after {}", pooled.size(), split);
+    const auto rest = static_cast<double>(pooled.size() - split);
+    const auto size = static_cast<double>(split);
+    const double total = sum_of(pooled);
+    PermutationTest test{.observed = sum_of(first) / static_cast<double>(first.size()) -
+                                     sum_of(second) / static_cast<double>(second.size())};
+    const bool draws_first = 2 * split <= pooled.size();
+    PartialShuffle shuffle(static_cast<std::uint32_t>(pooled.size()));
+    std::vector<std::uint32_t> drawn(std::min(split, pooled.size() - split));
+    for (std::uint32_t t = block.first; t < block.first + block.count; ++t) {
+        shuffle.draw(block.address(DrawStream::permuted_labels, t), drawn);
+        double sum = 0.0;
+        for (const std::uint32_t at : drawn) sum += pooled[at];
+        test.add(draws_first ? sum / size - (total - sum) / rest
+                             : (total - sum) / size - sum / rest);
+    }
+    return test;
+}
+
+}  // namespace twinscreen

@@ -1,0 +1,37 @@
+#include "experiments/relational_control/statistics/subject_summary.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "experiments/relational_control/statistics/group_statistics.hpp"
+
+namespace twinscreen {
+
+SubjectMean mean_over_subjects(std::span<const double> values)
+{
+    const Interval interval = bootstrap_mean(values);
+    return {mean(values), interval.low, interval.high};
+}
+
+double mark_of(bool is_significant, double p) noexcept
+{
+    if (std::isnan(p)) return p;
+    return is_significant ? 1.0 : 0.0;
+}
+
+SubjectCount count_subjects(std::span<const double> marks, const Study& study)
+{
+    std::uint32_t tested = 0, significant = 0;
+    for (const double mark : marks) {
+        if (std::isnan(mark)) continue;
+        ++tested;
+        if (mark == 1.0) ++significant;
+    }
+    constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+    return {static_cast<double>(significant),
+            study.has_independent_tests() && tested >= Study::fewest_tests
+                ? binomial_survival(significant, tested)
+                : nan};
+}
+
+}  // namespace twinscreen

@@ -23,8 +23,8 @@ std::unique_ptr<StimulusSource> concatenate(std::vector<std::unique_ptr<Stimulus
 /// be compared on. A network of three channels sees the grey picture in each.
 std::unique_ptr<StimulusSource> in_grey(std::unique_ptr<StimulusSource> source);
 
-/// Synthetic pictures that are drawn once, at the size of this canvas, and then shown to every twin as
-/// a file would be: all twins see the same picture, whatever their own canvas.
+/// Synthetic pictures that are drawn once, at the size of this canvas, and then shown to every twin
+/// as a file would be: all twins see the same picture, whatever their own canvas.
 std::unique_ptr<StimulusSource> on_canvas(std::unique_ptr<StimulusSource> source,
                                           const InputTransform& canvas);
 

@@ -33,7 +33,9 @@ declare -A about=(
     [forward]="forward passes of every twin family against the published layers in LibTorch"
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
+    [rnc_default_run]="the published size of a search by the executable on two ranks"
     [rnc_null]="a million random sets of images scored, in one and two processes"
+    [rnc_rsm]="correlations of pairs of images against the rate of a matrix product"
     [rnc_search]="searches for sets of images against a numpy loop like the public code"
     [rnc_univariate]="permutation tests and baseline scores of relational neural control"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
@@ -155,6 +157,13 @@ run_benchmark()
                 --twinscreen "$twinscreen_root/build/release/twinscreen" \
                 --forward-rate "$programs/forward_rate" \
                 --bundles "$bundles" --data "$TWINSCREEN_DATA" >&3
+            ;;
+        rnc_default_run | rnc_rsm)
+            mpi_environment
+            mpirun_command 2
+            "$python" "$twinscreen_root/benchmarks/rnc_run.py" "${1#rnc_}" --scratch "$scratch" \
+                --twinscreen "$twinscreen_root/build/release/twinscreen" \
+                --mpirun "${mpirun[*]}" >&3
             ;;
         rnc_null) "$programs/rnc_null_bench" >&3 ;;
         rnc_search)

@@ -171,6 +171,10 @@ units = ""                      # kept units; default "noise_ceiling > 0.5"
 # folds = "none"                # default: leave one subject out
 # compat = "reference"          # do as the published code where it does something unintended
 
+# [relational_control.session]  # pictures and a trial table of the chosen sets, to show to people or animals
+# pair = "coarse - fine"
+# repetitions = 6
+
 # [[relational_control.areas]]  # areas by a filter over the unit table; parts (FFA-1, FFA-2) join
 # name = "FFA"
 # units = "area in ['FFA-1', 'FFA-2']"

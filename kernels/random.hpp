@@ -30,6 +30,7 @@ enum class DrawStream : std::uint32_t {
     generator_code = 17,
     evolution = 18,
     map_start = 19,
+    trial_order = 20,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

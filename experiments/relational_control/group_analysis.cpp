@@ -7,17 +7,6 @@
 namespace twinscreen {
 namespace {
 
-/// Index of a pair by its name, in either order of its areas; pairs.size() where there is none.
-std::size_t pair_named(const Study& study, const std::string& name)
-{
-    for (std::size_t pair = 0; pair < study.pairs.size(); ++pair) {
-        const std::string& first = study.areas[study.pairs[pair].first];
-        const std::string& second = study.areas[study.pairs[pair].second];
-        if (name == first + " - " + second || name == second + " - " + first) return pair;
-    }
-    return study.pairs.size();
-}
-
 void add_area(std::vector<std::size_t>& areas, std::size_t area)
 {
     if (std::ranges::find(areas, area) == areas.end()) areas.push_back(area);
@@ -33,7 +22,7 @@ GroupAnalysis find_group(const GroupRule& rule, const Study& study, ConfigSectio
         for (std::size_t at = 0; at < rule.groups[group].size(); ++at) {
             const std::string& name = rule.groups[group][at];
             const std::string key = fmt::format("pairs[{}]", at);
-            const std::size_t pair = pair_named(study, name);
+            const std::size_t pair = study.pair_named(name);
             if (pair == study.pairs.size()) {
                 sections[group].complain(key, fmt::format("the study has no pair \"{}\"", name));
                 continue;

@@ -43,6 +43,7 @@ public:
         study_ = make_study(settings_, units, inputs.seed, section);
         if (section.has_mistakes()) return;
         groups_ = find_groups(settings_, study_, section);
+        check_session(section, inputs);
         check_set_sizes(section, inputs);
         add_stages(inputs);
     }
@@ -123,6 +124,20 @@ private:
                              fmt::format("the files hold responses to {} images, the campaign has "
                                          "{} stimuli",
                                          imported_->images(), stimuli));
+    }
+
+    void check_session(ConfigSection& section, const CampaignInputs& inputs)
+    {
+        if (!settings_.session) return;
+        SessionSettings& session = *settings_.session;
+        if (inputs.stimuli->count() == 0)
+            section.complain("session",
+                             "a session shows pictures, and the campaign has no [[stimuli]]");
+        session.pair_index = session.pair.empty() ? 0 : study_.pair_named(session.pair);
+        if (session.pair_index == study_.pairs.size())
+            section.child("session").complain(
+                "pair", fmt::format("the study has no pair \"{}\"", session.pair),
+                "write it as \"V1 - hV4\"");
     }
 
     std::uint64_t images(const CampaignInputs& inputs) const

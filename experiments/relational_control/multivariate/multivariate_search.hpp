@@ -4,6 +4,7 @@
 #include "experiments/relational_control/multivariate/agreement.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
 #include "experiments/relational_control/search/set_search.hpp"
+#include "experiments/relational_control/session/session_export.hpp"
 #include "experiments/relational_control/set_sheet.hpp"
 
 namespace twinscreen {
@@ -25,7 +26,10 @@ public:
     static constexpr const char* stage_name = "multivariate_search";
 
     MultivariateSearch(const ControlSettings& settings, const Study& study, Agreement& agreement)
-        : settings_(*settings.multivariate), study_(study), agreement_(agreement)
+        : settings_(*settings.multivariate),
+          session_(settings.session),
+          study_(study),
+          agreement_(agreement)
     {
     }
 
@@ -51,6 +55,7 @@ private:
     Table describe(ItemRange items) const;
 
     const MultivariateSettings& settings_;
+    const std::optional<SessionSettings>& session_;
     const Study& study_;
     Agreement& agreement_;
     std::vector<ShownSet> shown_sets(const StageResults& results) const;

@@ -174,6 +174,29 @@ MultivariateSettings read_multivariate(ConfigSection section, Compat compat)
     return settings;
 }
 
+SessionSettings read_session(ConfigSection section)
+{
+    SessionSettings settings;
+    settings.pair = section.get_or<std::string>("pair", "");
+    settings.size = static_cast<int>(section.get_or<std::int64_t>("size", settings.size, "pixels",
+                                                                  in_range<std::int64_t>(8, 4096)));
+    settings.grey =
+        section.get_or<double>("grey", settings.grey, "level 0..255", in_range(0.0, 255.0));
+    settings.trial_s =
+        section.get_or<double>("trial_seconds", settings.trial_s, "s", in_range(0.01, 3600.0));
+    settings.catch_trials = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "catch_trials", settings.catch_trials, "in a run", in_range<std::int64_t>(0, 1000)));
+    const auto count = [&](const char* key, std::int64_t most) -> std::optional<std::uint32_t> {
+        if (!section.has(key)) return std::nullopt;
+        return static_cast<std::uint32_t>(
+            section.require<std::int64_t>(key, "", in_range<std::int64_t>(1, most)));
+    };
+    settings.runs = count("runs", 1000);
+    settings.repetitions = count("repetitions", 1000);
+    section.reject_unknown_keys();
+    return settings;
+}
+
 }  // namespace
 
 std::uint64_t null_slices(Compat compat) { return compat == Compat::reference ? 3 : 4; }
@@ -212,6 +235,7 @@ ControlSettings read_control_settings(ConfigSection& section)
             : Compat::corrected;
     if (section.has("multivariate"))
         settings.multivariate = read_multivariate(section.child("multivariate"), settings.compat);
+    if (section.has("session")) settings.session = read_session(section.child("session"));
     if (section.has("univariate"))
         settings.univariate = read_univariate(section.child("univariate"));
     if (section.has("generative"))

@@ -10,6 +10,7 @@
 #include "experiments/relational_control/generative/generative_settings.hpp"
 #include "experiments/relational_control/search/set_search.hpp"
 #include "experiments/relational_control/study/compat.hpp"
+#include "experiments/relational_control/study/session_settings.hpp"
 
 namespace twinscreen {
 
@@ -89,6 +90,7 @@ struct ControlSettings {
     std::vector<ImportedFile> imports;  ///< empty: the responses of the campaign's twins
     std::optional<UnivariateSettings> univariate;
     std::optional<MultivariateSettings> multivariate;
+    std::optional<SessionSettings> session;
     std::optional<GenerativeSettings> generative;
 };
 

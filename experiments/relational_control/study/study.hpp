@@ -53,6 +53,8 @@ struct Study {
         return subjects[subject].populations[area];
     }
     std::string pair_name(std::size_t pair) const;
+    /// The pair "V1 - hV4", its areas in either order; pairs.size() where there is none.
+    std::size_t pair_named(const std::string& name) const;
     /// Which population lacks responses to most images, for messages.
     ///
     /// lacking  [populations] images

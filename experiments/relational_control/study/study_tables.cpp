@@ -24,6 +24,16 @@ bool Study::has_independent_tests() const
     return test_folds() >= fewest_tests;
 }
 
+std::size_t Study::pair_named(const std::string& name) const
+{
+    for (std::size_t pair = 0; pair < pairs.size(); ++pair) {
+        const std::string& first = areas[pairs[pair].first];
+        const std::string& second = areas[pairs[pair].second];
+        if (name == first + " - " + second || name == second + " - " + first) return pair;
+    }
+    return pairs.size();
+}
+
 std::string Study::pair_name(std::size_t pair) const
 {
     return fmt::format("{} - {}", areas[pairs[pair].first], areas[pairs[pair].second]);

@@ -212,7 +212,41 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
          write_set_sheet(shown_sets(results), "images that control the mean responses of two areas",
                          inputs, folder / "univariate_sets.png"))
         lines.push_back(std::move(line));
+    if (!session_) return lines;
+    TrialPlan trials;
+    trials.repetitions = session_->repetitions.value_or(6);
+    trials.runs = session_->runs.value_or(10);
+    trials.catch_trials = session_->catch_trials;
+    trials.trial_s = session_->trial_s;
+    for (std::string& line : write_session(session_sets(results), *session_, trials, inputs, 0,
+                                           folder / "session_univariate"))
+        lines.push_back(std::move(line));
     return lines;
+}
+
+std::vector<SessionSet> UnivariateSelection::session_sets(const StageResults& results) const
+{
+    constexpr std::array<ControlCondition, control_conditions> order{
+        ControlCondition::both_high, ControlCondition::high_low, ControlCondition::low_high,
+        ControlCondition::both_low};
+    const OwnedBatch stored = results.read(image_column, 0, 1);
+    const auto images = stored.values<std::int64_t>();
+    std::vector<SessionSet> sets;
+    for (const ControlCondition condition : order) {
+        const auto at = static_cast<std::size_t>(condition);
+        const std::size_t cell =
+            session_->pair_index * study_.folds.size() * control_conditions + at;
+        SessionSet set{condition_names[at], {}};
+        for (const std::int64_t image : images.subspan(cell * settings_.images, settings_.images))
+            if (image >= 0) set.images.push_back(static_cast<std::uint32_t>(image));
+        sets.push_back(std::move(set));
+    }
+    const AreaPair& pair = study_.pairs[session_->pair_index];
+    for (const std::size_t area : {pair.first, pair.second}) {
+        const auto baseline = baseline_.of(0, area);
+        sets.push_back({"baseline " + study_.areas[area], {baseline.begin(), baseline.end()}});
+    }
+    return sets;
 }
 
 /// How many sets of each condition are short: too few images lie beyond the margins.

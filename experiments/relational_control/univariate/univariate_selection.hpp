@@ -1,6 +1,7 @@
 #pragma once
 
 #include "experiments/relational_control/control_stage.hpp"
+#include "experiments/relational_control/session/session_export.hpp"
 #include "experiments/relational_control/set_sheet.hpp"
 #include "experiments/relational_control/univariate/conditions.hpp"
 #include "experiments/relational_control/univariate/univariate_baseline.hpp"
@@ -21,7 +22,7 @@ public:
     static constexpr const char* stage_name = "univariate_selection";
 
     UnivariateSelection(const ControlSettings& settings, const Study& study)
-        : settings_(*settings.univariate), study_(study)
+        : settings_(*settings.univariate), session_(settings.session), study_(study)
     {
     }
 
@@ -45,7 +46,11 @@ private:
     OwnedBatch controlling_images(const Selection& best) const;
     OwnedBatch responses_to(std::span<const std::int64_t> images, std::size_t side) const;
 
+    /// The sets of the session's pair, in the published order, with both areas' baselines.
+    std::vector<SessionSet> session_sets(const StageResults& results) const;
+
     const UnivariateSettings& settings_;
+    const std::optional<SessionSettings>& session_;
     const Study& study_;
     MeanResponses responses_;
     std::vector<std::vector<float>> train_;  ///< [folds * areas][images]

@@ -1,8 +1,12 @@
 """Designs of relational control: planted sets that must be found again, margins that nothing passes,
 twins against files with the same responses, unpaired animals, halves of units, no folds."""
 
+import collections
+import csv
+import struct
+
 import harness
-from harness import Workplace, content_hash, run
+from harness import Workplace, content_hash, refused, run
 
 try:
     import numpy as np
@@ -110,6 +114,32 @@ def twins_and_files_of_their_responses_give_the_same(place):
     run("run", both, "--out", place / "both")
     assert (Stage(place / "both", "responses").mean_response
             == Stage(place / "files", "responses").mean_response).all()
+
+
+def chosen_sets_are_written_for_a_session(place):
+    """The campaign of the twins, complete already: only its files for people are written again."""
+    session = "[relational_control.session]\nsize = 64\nruns = 3\ncatch_trials = 2\n"
+    text = (place / "twins.toml").read_text() + session
+    run("run", place.write("session.toml", text), "--out", place / "twins")
+    found = Stage(place / "twins", "multivariate_search").found_image[0, 0]
+    baseline = Stage(place / "twins", "multivariate_baseline").baseline_image[0, 0]
+    folder = place / "twins" / "session_multivariate"
+    with open(folder / "images.csv", newline="") as file:
+        images = list(csv.DictReader(file))
+    for name, ids in (("align", found[0]), ("disentangle", found[1]), ("baseline", baseline)):
+        assert [int(row["item"]) for row in images if row["set"] == name] == list(ids)
+    aim = ((127 / 255 + 0.055) / 1.055) ** 2.4
+    for row in images:
+        header = (folder / row["file"]).read_bytes()[16:24]
+        assert struct.unpack(">II", header) == (64, 64)
+        assert abs(float(row["luminance"]) - aim) < 0.01
+    with open(folder / "trials.csv", newline="") as file:
+        trials = list(csv.DictReader(file))
+    shown = collections.Counter(row["image"] for row in trials)
+    assert shown.pop("0") == 3 * 2
+    assert shown == {row["image"]: 8 for row in images}
+    refused(2, "the study has no pair", command=(
+        "check", place / "session.toml", "--set", "relational_control.session.pair='V1 - V9'"))
 
 
 def unpaired(place):
@@ -225,6 +255,7 @@ def main():
             planted_sets_are_found_again,
             a_margin_that_nothing_passes_leaves_empty_sets,
             twins_and_files_of_their_responses_give_the_same,
+            chosen_sets_are_written_for_a_session,
             folds_of_unpaired_animals_share_none,
             halves_pairs_and_no_folds,
             units_are_kept_by_scores_of_tables, similarities_of_patterns_are_those_that_are_stored)

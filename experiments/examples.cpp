@@ -217,4 +217,23 @@ generations = 200               # the published study searched for 2,000
 # stop_below = 1e-4             # stop disentangling there
 )toml";
 
+const char* const control_session_example =
+    R"toml(# Do the pictures of a session control real areas? Recorded responses to the pictures that a campaign
+# with [relational_control.session] wrote (Gifford, Jastrzebowska, Singer & Cichy 2024).
+name = "my_session"
+seed = 1
+
+[control_session]
+images = "results/my_control/session_multivariate/images.csv"  # as it was written; or session_univariate
+areas = ["coarse", "fine"]      # the pair that was controlled, in its order
+ceiling_above = 0.4             # units with a larger signal-to-noise ratio over repeated pictures are kept
+permutations = 100000
+
+[[control_session.recordings]]  # one table for each subject
+subject = "sub-01"
+trials = "sub-01_trials.csv"    # a row for each trial, with a column `image` (0: catch trial), as trials.csv has it
+first_area = "sub-01_coarse.npy"        # responses [trials, units], z-scored within sessions
+second_area = "sub-01_fine.npy"
+)toml";
+
 }  // namespace twinscreen

@@ -7,5 +7,6 @@ extern const char* const screen_example;
 extern const char* const encoding_score_example;
 extern const char* const fit_readout_example;
 extern const char* const relational_control_example;
+extern const char* const control_session_example;
 
 }  // namespace twinscreen

@@ -9,6 +9,7 @@ ExperimentRegistry known_experiments()
     register_encoding_score(registry);
     register_fit_readout(registry);
     register_relational_control(registry);
+    register_control_session(registry);
     return registry;
 }
 

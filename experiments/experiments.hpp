@@ -12,5 +12,6 @@ void register_screen(ExperimentRegistry& registry);
 void register_encoding_score(ExperimentRegistry& registry);
 void register_fit_readout(ExperimentRegistry& registry);
 void register_relational_control(ExperimentRegistry& registry);
+void register_control_session(ExperimentRegistry& registry);
 
 }  // namespace twinscreen

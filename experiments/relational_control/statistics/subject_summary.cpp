@@ -19,7 +19,7 @@ double mark_of(bool is_significant, double p) noexcept
     return is_significant ? 1.0 : 0.0;
 }
 
-SubjectCount count_subjects(std::span<const double> marks, const Study& study)
+SubjectCount count_subjects(std::span<const double> marks, bool are_independent)
 {
     std::uint32_t tested = 0, significant = 0;
     for (const double mark : marks) {
@@ -28,10 +28,14 @@ SubjectCount count_subjects(std::span<const double> marks, const Study& study)
         if (mark == 1.0) ++significant;
     }
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-    return {static_cast<double>(significant),
-            study.has_independent_tests() && tested >= Study::fewest_tests
-                ? binomial_survival(significant, tested)
-                : nan};
+    return {static_cast<double>(significant), are_independent && tested >= Study::fewest_tests
+                                                  ? binomial_survival(significant, tested)
+                                                  : nan};
+}
+
+SubjectCount count_subjects(std::span<const double> marks, const Study& study)
+{
+    return count_subjects(marks, study.has_independent_tests());
 }
 
 }  // namespace twinscreen

@@ -19,13 +19,14 @@ SubjectMean mean_over_subjects(std::span<const double> values);
 double mark_of(bool is_significant, double p) noexcept;
 
 /// Test subjects with a significant result, and the chance of so many without an effect: NaN where
-/// the study's test subjects are not independent, or fewer than three were tested.
+/// the subjects are not independent, or fewer than three were tested.
 ///
 /// marks  [subjects]  1 where significant; NaN: not tested, not counted
 struct SubjectCount {
     double significant = 0.0;
     double binomial_p = 0.0;
 };
+SubjectCount count_subjects(std::span<const double> marks, bool are_independent);
 SubjectCount count_subjects(std::span<const double> marks, const Study& study);
 
 }  // namespace twinscreen

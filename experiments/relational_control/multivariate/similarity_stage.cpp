@@ -29,16 +29,21 @@ struct BlockPlace {
     std::size_t columns = 0;
 };
 
+/// is_first  nothing stands there yet
 void add_block(std::span<float> view, const std::vector<float>& products, double weight,
-               const BlockPlace& place)
+               const BlockPlace& place, bool is_first)
 {
     const auto share = static_cast<float>(weight);
     for (std::size_t row = 0; row < place.rows; ++row) {
         float* to =
             view.data() + (row * place.items + place.first_column) * place.areas + place.area;
         const float* from = products.data() + row * place.columns;
-        for (std::size_t column = 0; column < place.columns; ++column)
-            to[column * place.areas] += share * from[column];
+        if (is_first)
+            for (std::size_t column = 0; column < place.columns; ++column)
+                to[column * place.areas] = share * from[column];
+        else
+            for (std::size_t column = 0; column < place.columns; ++column)
+                to[column * place.areas] += share * from[column];
     }
 }
 
@@ -83,24 +88,30 @@ void SimilarityStage::run(const Shard& shard, ShardTools& tools)
     const std::size_t items = patterns_.items(), areas = study_.areas.size();
     const std::size_t first = index_of(shard.items.first), rows = shard.items.count;
     std::vector<OwnedBatch> views;
-    for (std::size_t view = 0; view < views_.views.size(); ++view) {
+    for (std::size_t view = 0; view < views_.views.size(); ++view)
         views.emplace_back(ElementType::f32, Shape{extent(rows), extent(items), extent(areas)});
-        std::ranges::fill(views.back().values<float>(), 0.0F);
-    }
-    std::vector<float> row_room, column_room, products(rows * column_block);
-    for (std::size_t at = 0; at < study_.populations.size(); ++at) {
-        const Population& population = study_.populations[at];
-        const FloatRows mine = patterns_.rows(population, first, rows, row_room);
-        for (std::size_t column = 0; column < first + rows; column += column_block) {
+    std::vector<std::vector<float>> row_rooms(study_.populations.size());
+    std::vector<FloatRows> mine;
+    for (std::size_t at = 0; at < study_.populations.size(); ++at)
+        mine.push_back(patterns_.rows(study_.populations[at], first, rows, row_rooms[at]));
+    std::vector<float> column_room, products(rows * column_block);
+    // All populations of a block of columns at once: their values lie side by side.
+    for (std::size_t column = 0; column < first + rows; column += column_block) {
+        const std::size_t count = std::min(column_block, first + rows - column);
+        for (std::size_t at = 0; at < study_.populations.size(); ++at) {
             tools.check_stop();
-            const std::size_t count = std::min(column_block, first + rows - column);
-            row_products(mine, patterns_.rows(population, column, count, column_room),
+            const Population& population = study_.populations[at];
+            row_products(mine[at], patterns_.rows(population, column, count, column_room),
                          products.data());
-            for (std::size_t view = 0; view < views.size(); ++view)
-                for (const PopulationShare& share : views_.views[view].areas[population.area])
-                    if (share.population == at)
-                        add_block(views[view].values<float>(), products, share.weight,
-                                  {rows, items, areas, population.area, column, count});
+            for (std::size_t view = 0; view < views.size(); ++view) {
+                const auto& shares = views_.views[view].areas[population.area];
+                const auto share = std::ranges::find(shares, at, &PopulationShare::population);
+                if (share == shares.end()) continue;
+                const bool is_first = std::ranges::none_of(
+                    shares, [&](const auto& other) { return other.population < at; });
+                add_block(views[view].values<float>(), products, share->weight,
+                          {rows, items, areas, population.area, column, count}, is_first);
+            }
         }
     }
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();

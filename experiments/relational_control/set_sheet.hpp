@@ -14,8 +14,8 @@ struct ShownSet {
     std::vector<std::uint32_t> images;  ///< in the order shown
 };
 
-/// A contact sheet of the sets, at most `most_sheet_rows` of them; returns a line that names it, or
-/// nothing for a campaign without stimuli. Each picture is captioned with its number.
+/// A contact sheet of the sets, 25 pictures a row and at most 40 rows; returns a line that names
+/// it, or nothing for a campaign without stimuli. Each picture is captioned with its number.
 std::vector<std::string> write_set_sheet(const std::vector<ShownSet>& sets,
                                          const std::string& title, const CampaignInputs& inputs,
                                          const std::filesystem::path& file);

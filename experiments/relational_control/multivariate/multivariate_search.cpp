@@ -236,19 +236,13 @@ std::vector<std::string> MultivariateSearch::report(const StageResults& results,
                          inputs, folder / "multivariate_sets.png"))
         lines.push_back(std::move(line));
     if (!session_) return lines;
-    TrialPlan trials;
-    trials.repetitions = session_->repetitions.value_or(8);
-    trials.runs = session_->runs.value_or(12);
-    trials.catch_trials = session_->catch_trials;
-    trials.trial_s = session_->trial_s;
     std::vector<SessionSet> sets;
     const std::size_t first = session_->pair_index * (objectives.size() + 1);
     const std::vector<ShownSet> shown = shown_sets(results);
     for (std::size_t at = 0; at <= objectives.size(); ++at)
         sets.push_back(
             {at < objectives.size() ? objective_names[at] : "baseline", shown[first + at].images});
-    for (std::string& line :
-         write_session(sets, *session_, trials, inputs, 1, folder / "session_multivariate"))
+    for (std::string& line : write_session(sets, *session_, multivariate_session, inputs, folder))
         lines.push_back(std::move(line));
     return lines;
 }

@@ -37,11 +37,12 @@ Picture framed(const StimulusSource& stimuli, std::uint32_t image, int size)
 }  // namespace
 
 std::vector<std::string> write_session(const std::vector<SessionSet>& sets,
-                                       const SessionSettings& settings, TrialPlan plan,
-                                       const CampaignInputs& inputs, std::uint32_t item,
-                                       const std::filesystem::path& folder)
+                                       const SessionSettings& settings, const SessionKind& kind,
+                                       const CampaignInputs& inputs,
+                                       const std::filesystem::path& store_folder)
 {
     if (inputs.stimuli->count() == 0) return {};
+    const std::filesystem::path folder = store_folder / kind.folder;
     std::filesystem::create_directories(folder);
     std::vector<std::int64_t> numbers, items;
     std::vector<std::string> names, files, stimuli;
@@ -60,7 +61,9 @@ std::vector<std::string> write_session(const std::vector<SessionSet>& sets,
             factors.push_back(shown.factor);
             luminances.push_back(relative_luminance(shown.picture));
         }
-    plan.images = static_cast<std::uint32_t>(numbers.size());
+    const TrialPlan plan{
+        static_cast<std::uint32_t>(numbers.size()), settings.repetitions.value_or(kind.repetitions),
+        settings.runs.value_or(kind.runs), settings.catch_trials, settings.trial_s};
     write_table({{{"image", "", std::move(numbers)},
                   {"set", "", std::move(names)},
                   {"file", "", std::move(files)},
@@ -69,7 +72,7 @@ std::vector<std::string> write_session(const std::vector<SessionSet>& sets,
                   {"factor", "", std::move(factors)},
                   {"luminance", "", std::move(luminances)}}},
                 folder / "images.csv");
-    const Table trials = trial_table(plan, inputs.seed, item);
+    const Table trials = trial_table(plan, inputs.seed, kind.item);
     write_table(trials, folder / "trials.csv");
     return {fmt::format("session: {} pictures, {} trials in {} runs: {}", plan.images,
                         trials.rows(), plan.runs, folder.string())};

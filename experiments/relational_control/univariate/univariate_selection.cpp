@@ -22,6 +22,16 @@ double sign_of(std::size_t condition, std::size_t side)
     return wants_high(static_cast<ControlCondition>(condition), side) ? 1.0 : -1.0;
 }
 
+/// The images of one cell of [cells, ranks], without the places that stayed empty.
+std::vector<std::uint32_t> set_at(std::span<const std::int64_t> images, std::size_t cell,
+                                  std::size_t ranks)
+{
+    std::vector<std::uint32_t> set;
+    for (const std::int64_t image : images.subspan(cell * ranks, ranks))
+        if (image >= 0) set.push_back(static_cast<std::uint32_t>(image));
+    return set;
+}
+
 }  // namespace
 
 StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHistory& history)
@@ -213,13 +223,8 @@ std::vector<std::string> UnivariateSelection::report(const StageResults& results
                          inputs, folder / "univariate_sets.png"))
         lines.push_back(std::move(line));
     if (!session_) return lines;
-    TrialPlan trials;
-    trials.repetitions = session_->repetitions.value_or(6);
-    trials.runs = session_->runs.value_or(10);
-    trials.catch_trials = session_->catch_trials;
-    trials.trial_s = session_->trial_s;
-    for (std::string& line : write_session(session_sets(results), *session_, trials, inputs, 0,
-                                           folder / "session_univariate"))
+    for (std::string& line :
+         write_session(session_sets(results), *session_, univariate_session, inputs, folder))
         lines.push_back(std::move(line));
     return lines;
 }
@@ -236,10 +241,7 @@ std::vector<SessionSet> UnivariateSelection::session_sets(const StageResults& re
         const auto at = static_cast<std::size_t>(condition);
         const std::size_t cell =
             session_->pair_index * study_.folds.size() * control_conditions + at;
-        SessionSet set{condition_names[at], {}};
-        for (const std::int64_t image : images.subspan(cell * settings_.images, settings_.images))
-            if (image >= 0) set.images.push_back(static_cast<std::uint32_t>(image));
-        sets.push_back(std::move(set));
+        sets.push_back({condition_names[at], set_at(images, cell, settings_.images)});
     }
     const AreaPair& pair = study_.pairs[session_->pair_index];
     for (const std::size_t area : {pair.first, pair.second}) {
@@ -280,11 +282,8 @@ std::vector<ShownSet> UnivariateSelection::shown_sets(const StageResults& result
     for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
         for (std::size_t at = 0; at < control_conditions; ++at) {
             const std::size_t cell = pair * study_.folds.size() * control_conditions + at;
-            ShownSet set{fmt::format("{}\n{}", study_.pair_name(pair), condition_names[at]), {}};
-            for (const std::int64_t image :
-                 stored.values<std::int64_t>().subspan(cell * settings_.images, settings_.images))
-                if (image >= 0) set.images.push_back(static_cast<std::uint32_t>(image));
-            sets.push_back(std::move(set));
+            sets.push_back({fmt::format("{}\n{}", study_.pair_name(pair), condition_names[at]),
+                            set_at(stored.values<std::int64_t>(), cell, settings_.images)});
         }
     return sets;
 }
@@ -304,11 +303,9 @@ ControllingSets read_controlling_sets(const StageHistory& history, const Study& 
     const std::size_t ranks =
         images.size() / (study.pairs.size() * study.folds.size() * control_conditions);
     ControllingSets sets;
+    const std::size_t first = (pair * study.folds.size() + fold) * control_conditions;
     for (std::size_t condition = 0; condition < control_conditions; ++condition)
-        for (const std::int64_t image : images.subspan(
-                 ((pair * study.folds.size() + fold) * control_conditions + condition) * ranks,
-                 ranks))
-            if (image >= 0) sets[condition].push_back(static_cast<std::uint32_t>(image));
+        sets[condition] = set_at(images, first + condition, ranks);
     return sets;
 }
 

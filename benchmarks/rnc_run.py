@@ -2,7 +2,8 @@
 """Relational neural control by the executable, on made-up responses of published size.
 
 default_run: the default pair, align and disentangle, 2,000 generations of 2,400 sets, 26,107 images,
-on two ranks, one chain each. rsm: pairs of images correlated a second, of 10,000 images in two areas
+on two ranks, one chain each. million: 1,000,000 images, 2 areas, 4 subjects of 200 units each, never a
+number for every two images. rsm: pairs of images correlated a second, of 10,000 images in two areas
 of 1,000 units, against the rate of a matrix product of numpy on the same core.
 
 Started by run.sh; prints one JSON object a line.
@@ -72,6 +73,65 @@ def default_run(arguments, folder):
            similarities_s=walls["similarity"])
 
 
+MILLION = 1_000_000
+SUBJECTS, UNITS, GENERATIONS = 4, 200, 50
+
+
+def analytic_subjects():
+    """Two areas of 2 x 2 places, 5 orientations, 2 frequencies and 5 cells: 200 units, other ones in each."""
+    return "".join(
+        f'[[twins]]\nfamily = "gabor_energy"\nname = "{subject} {area}"\nsubject = "{subject}"\n'
+        f'area = "{area}"\nsize = 16\npositions = 2\nspacing = {spacing + 0.04 * subject}\n'
+        f"orientations = 5\nspatial_frequencies = {[cycles + 0.1 * subject for cycles in frequencies]}\n"
+        for subject in range(SUBJECTS)
+        for area, spacing, frequencies in (("coarse", 0.6, (0.6, 1.2)), ("fine", 0.4, (1.8, 3.0))))
+
+
+def largest_private_memory(process):
+    """Peak over time of what one rank holds for itself, and of what it has mapped of the store [bytes]."""
+    private, mapped = 0, 0
+    while process.poll() is None:
+        for rank in Path("/proc").glob("[0-9]*"):
+            try:
+                facts = dict(line.split(":", 1) for line in (rank / "status").read_text().splitlines())
+            except OSError:
+                continue  # it has ended
+            if int(facts["PPid"]) != process.pid:
+                continue
+            sizes = {name: value.split()[0] for name, value in facts.items() if name.startswith("Rss")}
+            private = max(private, 1024 * int(sizes.get("RssAnon", 0)))
+            mapped = max(mapped, 1024 * int(sizes.get("RssFile", 0)))
+        time.sleep(0.5)
+    return private, mapped
+
+
+def million(arguments, folder):
+    campaign = folder / "million.toml"
+    campaign.write_text(
+        analytic_subjects() + f"[[stimuli]]\ncount = {MILLION}\n[stimuli.pink_noise]\n"
+        '[relational_control]\nunits = ""\nfolds = "none"\n[relational_control.multivariate]\n'
+        f"draws = 100000\npermutations = 10000\ngenerations = {GENERATIONS}\n")
+    plan = subprocess.run([arguments.twinscreen, "plan", campaign], check=True, text=True,
+                          capture_output=True).stdout
+    sys.stderr.write("".join(line + "\n" for line in plan.splitlines() if "stage " in line))
+    process = subprocess.Popen([*arguments.mpirun.split(), arguments.twinscreen, "run", campaign,
+                                "--out", folder / "million"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    private, mapped = largest_private_memory(process)
+    if process.returncode != 0:
+        sys.exit(f"error: million ended with {process.returncode}:\n{process.stderr.read().decode()}")
+    lines = (folder / "million" / "telemetry.jsonl").read_text().splitlines()
+    walls = {event["stage"]: event["seconds"]
+             for event in map(json.loads, lines) if event["event"] == "finished"}
+    patterns = 4 * MILLION * 2 * SUBJECTS * UNITS
+    looks = 2 * GENERATIONS * 2200
+    report("10^6 images, 2 areas, 4 subjects of 200 units, 2 ranks", "largest private memory of a rank",
+           private / 1e9, "GB", "below the patterns", private < patterns / 2, mapped_gb=mapped / 1e9,
+           patterns_gb=patterns / 1e9, similarities_would_take_gb=2 * 4 * MILLION**2 / 1e9,
+           bytes_of_a_candidate=50 * 2 * SUBJECTS * UNITS * 4,
+           candidates_per_second=looks / walls["multivariate_search"], seconds=walls)
+
+
 def product_rate():
     """Multiplications and additions a second of one core."""
     size = 2048
@@ -103,12 +163,12 @@ def rsm(arguments, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("case", choices=("default_run", "rsm"))
+    parser.add_argument("case", choices=("default_run", "million", "rsm"))
     parser.add_argument("--twinscreen", required=True)
     parser.add_argument("--mpirun", required=True, help="the command that starts two ranks")
     parser.add_argument("--scratch", type=Path, required=True)
     arguments = parser.parse_args()
-    {"default_run": default_run, "rsm": rsm}[arguments.case](arguments, arguments.scratch)
+    {"default_run": default_run, "million": million, "rsm": rsm}[arguments.case](arguments, arguments.scratch)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ declare -A about=(
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
     [rnc_default_run]="the published size of a search by the executable on two ranks"
+    [rnc_million]="relational control of a million images without similarities of every two"
     [rnc_null]="a million random sets of images scored, in one and two processes"
     [rnc_rsm]="correlations of pairs of images against the rate of a matrix product"
     [rnc_search]="searches for sets of images against a numpy loop like the public code"
@@ -158,7 +159,7 @@ run_benchmark()
                 --forward-rate "$programs/forward_rate" \
                 --bundles "$bundles" --data "$TWINSCREEN_DATA" >&3
             ;;
-        rnc_default_run | rnc_rsm)
+        rnc_default_run | rnc_million | rnc_rsm)
             mpi_environment
             mpirun_command 2
             "$python" "$twinscreen_root/benchmarks/rnc_run.py" "${1#rnc_}" --scratch "$scratch" \

@@ -1,5 +1,7 @@
 #include "engine/base/table.hpp"
 
+#include <limits>
+
 #include "engine/base/error.hpp"
 
 namespace twinscreen {
@@ -55,6 +57,42 @@ Table Table::select(const std::vector<std::size_t>& wanted) const
         result.columns.push_back(std::move(picked));
     }
     return result;
+}
+
+namespace {
+
+TableColumn stacked_column(const std::vector<const Table*>& tables, const TableColumn& like)
+{
+    std::vector<std::string> texts;
+    std::vector<double> numbers;
+    for (const Table* table : tables) {
+        const TableColumn* column = table->find(like.name);
+        const bool is_usable = column != nullptr && column->is_text() == like.is_text();
+        for (std::size_t row = 0; row < table->rows(); ++row)
+            if (like.is_text())
+                texts.push_back(is_usable ? table->text(like.name, row) : "");
+            else
+                numbers.push_back(is_usable ? table->number(like.name, row)
+                                            : std::numeric_limits<double>::quiet_NaN());
+    }
+    TableColumn result{like.name, like.unit, {}};
+    if (like.is_text())
+        result.values = std::move(texts);
+    else
+        result.values = std::move(numbers);
+    return result;
+}
+
+}  // namespace
+
+Table stack_tables(const std::vector<const Table*>& tables)
+{
+    Table stacked;
+    for (const Table* table : tables)
+        for (const TableColumn& column : table->columns)
+            if (stacked.find(column.name) == nullptr)
+                stacked.columns.push_back(stacked_column(tables, column));
+    return stacked;
 }
 
 }  // namespace twinscreen

@@ -36,4 +36,8 @@ struct Table {
     Table select(const std::vector<std::size_t>& rows) const;
 };
 
+/// The rows of several tables one after the other, with the columns of all; a cell that its table
+/// lacks, or has of the other kind, is NaN or empty. Integers become numbers.
+Table stack_tables(const std::vector<const Table*>& tables);
+
 }  // namespace twinscreen

@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/base/digest.hpp"
+
 namespace twinscreen {
 
 std::uint64_t CampaignInputs::items() const
 {
     const std::uint64_t all = stimuli != nullptr ? stimuli->count() : 0;
     return schedule.limit > 0 ? std::min(schedule.limit, all) : all;
+}
+
+std::string stimuli_identity(const StimulusSource& stimuli)
+{
+    return Digest{}.add(stimuli.identity()).hex();
 }
 
 bool StageHistory::has(std::string_view stage) const

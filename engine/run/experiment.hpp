@@ -41,6 +41,9 @@ struct CampaignInputs {
     std::uint64_t items() const;
 };
 
+/// What stores record of the stimuli, to notice others.
+std::string stimuli_identity(const StimulusSource& stimuli);
+
 /// One stage as an experiment wants it.
 struct StagePlan {
     Plan plan;

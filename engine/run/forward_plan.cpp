@@ -45,44 +45,16 @@ ForwardPlan::ForwardPlan(std::span<Twin> twins, std::span<const TwinCovariates> 
 ForwardPlan::~ForwardPlan() = default;
 ForwardPlan::ForwardPlan(ForwardPlan&&) noexcept = default;
 
-namespace {
-
-/// Column `name` of all twins' unit tables; absent cells are NaN or empty.
-TableColumn joined_column(std::span<Twin> twins, const TableColumn& like)
-{
-    TableColumn result{like.name, like.unit, {}};
-    std::vector<std::string> texts;
-    std::vector<double> numbers;
-    for (const Twin& twin : twins) {
-        const TableColumn* column = twin.units.find(like.name);
-        for (std::size_t row = 0; row < twin.units.rows(); ++row) {
-            const bool usable = column != nullptr && column->is_text() == like.is_text();
-            if (like.is_text())
-                texts.push_back(usable ? twin.units.text(like.name, row) : "");
-            else
-                numbers.push_back(usable ? twin.units.number(like.name, row)
-                                         : std::numeric_limits<double>::quiet_NaN());
-        }
-    }
-    if (like.is_text())
-        result.values = std::move(texts);
-    else
-        result.values = std::move(numbers);
-    return result;
-}
-
-}  // namespace
-
 void ForwardPlan::build_tables()
 {
     std::vector<std::string> names;
     for (const Twin& twin : twins_) names.insert(names.end(), twin.units.rows(), twin.spec.name);
     unit_count_ = names.size();
     units_.columns.push_back({"twin", "", names});
-    for (const Twin& twin : twins_)
-        for (const TableColumn& column : twin.units.columns)
-            if (units_.find(column.name) == nullptr)
-                units_.columns.push_back(joined_column(twins_, column));
+    std::vector<const Table*> tables;
+    for (const Twin& twin : twins_) tables.push_back(&twin.units);
+    for (TableColumn& column : stack_tables(tables).columns)
+        if (column.name != "twin") units_.columns.push_back(std::move(column));
     if (unit_count_ == 0) return;
 
     std::map<std::vector<std::string>, std::size_t> known;

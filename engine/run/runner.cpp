@@ -341,7 +341,7 @@ Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
                              stage.plan.items, stage.plan.shard_items, stage.plan.batch_items,
                              stage.plan.threads_per_rank, stage.plan.digest())},
         {"seed", std::to_string(campaign.seed)},
-        {"stimuli", Digest{}.add(campaign.stimuli->identity()).hex()}};
+        {"stimuli", stimuli_identity(*campaign.stimuli)}};
     for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
         std::string value = campaign.twins[twin].spec.digest +
                             fmt::format(", {} units", campaign.twins[twin].units.rows());

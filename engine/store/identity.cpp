@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
 namespace twinscreen {
 
@@ -61,6 +62,46 @@ std::string shards_text(const std::string& stage, std::uint64_t items, std::uint
     return fmt::format("{} items of stage '{}' in shards of {}", items, stage, shard_items);
 }
 
+/// Lines that say something, without comments and indentation.
+std::vector<std::string> settings_in(const std::string& campaign)
+{
+    std::vector<std::string> lines;
+    std::istringstream text(campaign);
+    for (std::string line; std::getline(text, line);) {
+        const std::size_t first = line.find_first_not_of(" \t\r");
+        if (first == std::string::npos || line[first] == '#') continue;
+        const std::size_t comment = line.find(" #");
+        const std::size_t last = line.find_last_not_of(" \t\r", comment);
+        lines.push_back(line.substr(first, last - first + 1));
+    }
+    return lines;
+}
+
+/// Lines of one campaign that the other lacks, for people: a digest tells nobody what differs.
+void add_lines_missing_in(const std::vector<std::string>& other,
+                          const std::vector<std::string>& lines, const char* whose, Error& error)
+{
+    constexpr std::size_t most_shown = 6;
+    std::size_t missing = 0;
+    for (const std::string& line : lines) {
+        if (std::ranges::find(other, line) != other.end()) continue;
+        if (++missing <= most_shown) error.add_context(fmt::format("{} {}", whose, line));
+    }
+    if (missing > most_shown)
+        error.add_context(fmt::format("{} {} more lines", whose, missing - most_shown));
+}
+
+void add_changed_settings(const StoreOptions& options, const StageLayout& stored, Error& error)
+{
+    std::string campaign;
+    for (const auto& [name, value] : options.provenance)
+        if (name == "campaign_text" || name == "campaign_overrides") campaign += value + "\n";
+    const std::vector<std::string> before = settings_in(stored.campaign),
+                                   now = settings_in(campaign);
+    add_lines_missing_in(now, before, "the campaign had:", error);
+    add_lines_missing_in(before, now, "the campaign has:", error);
+}
+
 }  // namespace
 
 void require_same_stage(const StoreOptions& options, const Plan& plan,
@@ -101,6 +142,7 @@ void require_same_stage(const StoreOptions& options, const Plan& plan,
         "Choose another output folder, or go back to the campaign that made it. Where only broken "
         "files of stimuli were replaced, --set run.changed_stimuli=accept goes on.");
     for (std::string& difference : differences) error.add_context(std::move(difference));
+    add_changed_settings(options, stored, error);
     throw error;
 }
 

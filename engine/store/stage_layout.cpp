@@ -8,6 +8,7 @@
 #include "engine/base/child_process.hpp"
 #include "engine/store/hdf5_handle.hpp"
 #include "engine/store/ledger.hpp"
+#include "engine/store/packing.hpp"
 
 namespace twinscreen {
 
@@ -15,60 +16,15 @@ namespace {
 
 constexpr std::string_view identity_prefix = "identity.";
 
-/// Numbers and texts one after the other, to come through a pipe.
-class Packer {
-public:
-    Packer& add(std::uint64_t number)
-    {
-        bytes_.append(reinterpret_cast<const char*>(&number), sizeof(number));
-        return *this;
-    }
-    Packer& add(const std::string& text)
-    {
-        add(static_cast<std::uint64_t>(text.size()));
-        bytes_ += text;
-        return *this;
-    }
-    std::string take() { return std::move(bytes_); }
-
-private:
-    std::string bytes_;
-};
-
-class Unpacker {
-public:
-    explicit Unpacker(std::string bytes) : bytes_(std::move(bytes)) {}
-    std::uint64_t number()
-    {
-        std::uint64_t value = 0;
-        std::memcpy(&value, next(sizeof(value)), sizeof(value));
-        return value;
-    }
-    std::string text()
-    {
-        const std::uint64_t size = number();
-        return {next(size), static_cast<std::size_t>(size)};
-    }
-
-private:
-    const char* next(std::uint64_t count)
-    {
-        TWINSCREEN_REQUIRE(count <= bytes_.size() - at_, store,
-                           "the answer of the examining process is incomplete");
-        const char* here = bytes_.data() + at_;
-        at_ += static_cast<std::size_t>(count);
-        return here;
-    }
-
-    std::string bytes_;
-    std::size_t at_ = 0;
-};
-
 std::string pack(const StageLayout& layout)
 {
     Packer packer;
     packer.add(static_cast<std::uint64_t>(layout.version));
-    packer.add(layout.stage).add(layout.numerics).add(layout.items).add(layout.shard_items);
+    packer.add(layout.stage)
+        .add(layout.numerics)
+        .add(layout.campaign)
+        .add(layout.items)
+        .add(layout.shard_items);
     packer.add(layout.shards).add(layout.ledger_offset).add(layout.epoch_offset);
     packer.add(layout.mixed_offset).add(layout.sealed_offset).add(layout.description_offset);
     packer.add(layout.identity.size());
@@ -89,6 +45,7 @@ StageLayout unpack(std::string bytes)
     layout.version = static_cast<std::int64_t>(from.number());
     layout.stage = from.text();
     layout.numerics = from.text();
+    layout.campaign = from.text();
     layout.items = from.number();
     layout.shard_items = from.number();
     layout.shards = from.number();
@@ -295,6 +252,9 @@ std::string examine(const std::filesystem::path& path)
                        layout.version, stage_format_version);
     layout.stage = hdf5_read_text_attribute(root.id(), "stage");
     layout.numerics = hdf5_read_text_attribute(root.id(), "numerics");
+    for (const char* part : {"campaign_text", "campaign_overrides"})
+        if (H5Aexists(root.id(), part) > 0)
+            layout.campaign += hdf5_read_text_attribute(root.id(), part) + "\n";
     layout.identity = read_identity(root.id());
     layout.items = static_cast<std::uint64_t>(hdf5_read_number_attribute(root.id(), "items"));
     layout.shard_items =

@@ -36,6 +36,7 @@ struct StageLayout {
     std::string stage;
     Identity identity;
     std::string numerics;
+    std::string campaign;  ///< text and overrides of the campaign that made the file; may be empty
     std::uint64_t items = 0;
     std::uint64_t shard_items = 1;
     std::uint64_t shards = 0;

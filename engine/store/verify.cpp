@@ -9,6 +9,7 @@
 #include "engine/store/folder_lock.hpp"
 #include "engine/store/ledger.hpp"
 #include "engine/store/raw_file.hpp"
+#include "engine/store/stage_content.hpp"
 #include "engine/store/stage_layout.hpp"
 
 namespace twinscreen {
@@ -20,9 +21,7 @@ namespace {
 class StageCheck {
 public:
     StageCheck(const fs::path& file, const StageLayout& layout)
-        : layout_(layout),
-          plan_{layout.stage, layout.items, layout.shard_items, 1, 1, 1, {}},
-          raw_(file, RawFile::Access::read)
+        : layout_(layout), plan_(plan_of(layout)), raw_(file, RawFile::Access::read)
     {
         verdict_.stage = layout.stage;
         verdict_.file = file;
@@ -32,8 +31,7 @@ public:
 
     StageVerdict run()
     {
-        Digest content;
-        describe(content);
+        Digest content = start_content(layout_);
         verdict_.bad_description = !description_is_sound(raw_, layout_);
         verdict_.bad_checkpoint = !stored_epoch(raw_, layout_).has_value();
         verdict_.bad_mixed_mark = !mixed_mark_is_sound();
@@ -45,46 +43,12 @@ public:
     }
 
 private:
-    void describe(Digest& content) const
-    {
-        content.add(layout_.stage).add(layout_.items).add(layout_.shard_items);
-        for (const StoredColumn& column : layout_.columns)
-            content.add(column.name)
-                .add(static_cast<std::uint64_t>(column.domain))
-                .add(name_of(column.type))
-                .add(column.axes)
-                .add(column.unit)
-                .add(column.row_bytes);
-    }
-
-    std::array<std::byte, ledger_record_bytes> record_bytes(std::uint64_t record) const
-    {
-        LedgerBytes bytes{};
-        raw_.read(layout_.ledger_offset + record * ledger_record_bytes, bytes);
-        return bytes;
-    }
-
     bool mixed_mark_is_sound() const
     {
         std::array<std::byte, 1> mark{};
         raw_.read(layout_.mixed_offset, mark);
         return layout_.version == 1 || mark[0] == std::byte{0} ||
                mark[0] == std::byte{mixed_numerics_mark};
-    }
-
-    /// The checksum of a shard's rows as they are in the file.
-    std::uint64_t data_checksum(const Shard& shard) const
-    {
-        std::vector<std::uint64_t> columns;
-        for (const StoredColumn& column : layout_.columns) {
-            if (column.domain == Domain::stage) continue;
-            const bool by_item = column.domain == Domain::item;
-            const std::uint64_t first = by_item ? index_of(shard.items.first) : index_of(shard.id);
-            const std::uint64_t rows = by_item ? shard.items.count : 1;
-            columns.push_back(
-                raw_.checksum(column.offset + first * column.row_bytes, rows * column.row_bytes));
-        }
-        return combined_checksum(columns);
     }
 
     bool rows_are_marked(const ItemRange& items) const
@@ -103,7 +67,7 @@ private:
 
     std::uint64_t check_shard(const Shard& shard)
     {
-        const LedgerBytes bytes = record_bytes(index_of(shard.id));
+        const LedgerBytes bytes = read_record_bytes(raw_, layout_, index_of(shard.id));
         const auto record = decode(bytes, index_of(shard.id));
         if (!record) {
             if (!is_blank(bytes)) verdict_.bad_shards.push_back(index_of(shard.id));
@@ -111,7 +75,7 @@ private:
         }
         if (!record->sealed) return 0;
         ++verdict_.sealed;
-        const std::uint64_t checksum = data_checksum(shard);
+        const std::uint64_t checksum = shard_checksum(raw_, layout_, shard);
         if (checksum != record->checksum || !rows_are_marked(shard.items))
             verdict_.bad_shards.push_back(index_of(shard.id));
         return checksum;
@@ -119,17 +83,13 @@ private:
 
     std::uint64_t check_summary()
     {
-        const LedgerBytes bytes = record_bytes(layout_.shards);
+        const LedgerBytes bytes = read_record_bytes(raw_, layout_, layout_.shards);
         const auto record = decode(bytes, layout_.shards);
         if (!record || !record->sealed) {
             verdict_.bad_summary = !record && !is_blank(bytes);
             return 0;
         }
-        std::vector<std::uint64_t> columns;
-        for (const StoredColumn& column : layout_.columns)
-            if (column.domain == Domain::stage)
-                columns.push_back(raw_.checksum(column.offset, column.row_bytes));
-        const std::uint64_t checksum = combined_checksum(columns);
+        const std::uint64_t checksum = summary_checksum(raw_, layout_);
         verdict_.bad_summary = checksum != record->checksum;
         verdict_.complete = verdict_.sealed == verdict_.shards;
         return checksum;

@@ -6,9 +6,11 @@
 #include "experiments/relational_control/generative/generative_control.hpp"
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/maps/area_maps.hpp"
+#include "experiments/relational_control/maps/similarity_products.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"
 #include "experiments/relational_control/multivariate/multivariate_statistics.hpp"
+#include "experiments/relational_control/multivariate/optimiser_comparison.hpp"
 #include "experiments/relational_control/multivariate/similarity_stage.hpp"
 #include "experiments/relational_control/responses/imported_responses.hpp"
 #include "experiments/relational_control/responses/response_stage.hpp"
@@ -87,10 +89,14 @@ private:
         const bool is_first = name == ResponseStage::stage_name;
         const bool is_univariate =
             name.starts_with("univariate") || name == GenerativeControl::stage_name;
-        const bool is_last = name == AreaMaps::stage_name;
         std::string earlier = is_univariate ? univariate_ : multivariate_;
-        if (is_last) earlier = Digest{}.add(univariate_).add(multivariate_).hex();
+        if (name == AreaMaps::stage_name)
+            earlier = Digest{}.add(univariate_).add(multivariate_).hex();
         if (!is_first) stage.settings.emplace_back("earlier stages", earlier);
+        // No other stage depends on these, but for maps on products, and these on responses.
+        if (name == SimilarityProducts::stage_name || name == AreaMaps::stage_name ||
+            name == OptimiserComparison::stage_name)
+            return;
         Digest all;
         all.add(earlier).add(name).add(stage.plan.items);
         for (const ColumnSpec& column : stage.columns)
@@ -124,6 +130,8 @@ private:
                              fmt::format("the files hold responses to {} images, the campaign has "
                                          "{} stimuli",
                                          imported_->images(), stimuli));
+        else if (stimuli != 0)
+            imported_->require_stimuli(stimuli_identity(*inputs.stimuli), section);
     }
 
     void check_session(ConfigSection& section, const CampaignInputs& inputs)
@@ -186,12 +194,15 @@ private:
         if (settings_.univariate || settings_.multivariate)
             add<AreaMaps>(settings_, study_, agreement_.get());
         if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
+        if (settings_.multivariate && settings_.multivariate->compare_optimisers)
+            add<OptimiserComparison>(settings_, study_, *agreement_);
     }
 
     void add_multivariate_stages(const CampaignInputs& inputs)
     {
         views_ = similarity_views(study_);
         agreement_ = std::make_unique<Agreement>(study_, views_, form(images(inputs)));
+        add<SimilarityProducts>(study_, views_);
         if (agreement_->form() == SimilarityForm::stored)
             add<SimilarityStage>(settings_, study_, views_);
         add<MultivariateBaseline>(settings_, study_, *agreement_);

@@ -8,6 +8,7 @@ import struct
 import harness
 from harness import Workplace, content_hash, refused, run
 
+h5py = harness.h5py_or_skip()
 try:
     import numpy as np
 except ImportError as missing:
@@ -83,6 +84,19 @@ def twins(subjects=SUBJECTS[:3]):
         for area, cycles in (("coarse", [0.5, 0.7, 1.0]), ("fine", [1.5, 2.0, 2.8])))
 
 
+STAGES = ("responses", "univariate_baseline", "univariate_selection", "univariate_statistics",
+          "similarity", "multivariate_baseline", "multivariate_search", "multivariate_statistics")
+
+
+def require_equal_results(ours, theirs):
+    """Every column of two stores, but for lists of the best of a shard, which depend on the shards."""
+    for name in STAGES:
+        one, other = Stage(ours, name), Stage(theirs, name)
+        for column, values in vars(other).items():
+            if column != "names" and not column.startswith("shard_"):
+                np.testing.assert_array_equal(getattr(one, column), values, err_msg=column)
+
+
 def twins_and_files_of_their_responses_give_the_same(place):
     control = "[relational_control]\nunits = ''\n" + SETTINGS
     head = "seed = 9\n"
@@ -101,19 +115,95 @@ def twins_and_files_of_their_responses_give_the_same(place):
                   f'area = "{area}"\n')
     control = control.replace(SETTINGS, files + SETTINGS)
     run("run", place.write("files.toml", head + control), "--out", place / "files")
-    for stage in ("responses", "univariate_baseline", "univariate_selection",
-                  "univariate_statistics", "similarity", "multivariate_baseline",
-                  "multivariate_search", "multivariate_statistics"):
-        ours, theirs = Stage(place / "twins", stage), Stage(place / "files", stage)
-        for column, values in vars(theirs).items():
-            # Lists of the best of a shard depend on the shards.
-            if column != "names" and not column.startswith("shard_"):
-                np.testing.assert_array_equal(getattr(ours, column), values, err_msg=column)
+    require_equal_results(place / "twins", place / "files")
     # Stimuli beside the files are what the subjects saw.
     both = place.write("both.toml", head + STIMULI + control)
     run("run", both, "--out", place / "both")
     assert (Stage(place / "both", "responses").mean_response
             == Stage(place / "files", "responses").mean_response).all()
+
+
+def a_finished_screen_gives_the_same(place):
+    """The store of the screen above, read as it lies, with its unit table."""
+    control = "[relational_control]\nunits = ''\n"
+    store = '[[relational_control.responses]]\nstore = "screen"\n'
+    campaign = place.write("store.toml", "seed = 9\n" + control + store + SETTINGS)
+    run("run", campaign, "--out", place / "store", ranks=2)
+    require_equal_results(place / "twins", place / "store")
+    assert "orientation" in Stage(place / "store", "responses").names["units"]
+
+    shown = place.write("shown.toml", "seed = 9\n" + STIMULI + control + store + SETTINGS)
+    run("check", shown)
+    refused(2, "they are not the stimuli of the campaign", command=(
+        "check", shown, "--set", "stimuli.0.pink_noise.alpha=0.5"))
+    refused(2, "responses.h5 has no column 'area_mean' of items (it has: response)", command=(
+        "check", campaign, "--set", "relational_control.responses.0.column='area_mean'"))
+    (place / "empty").mkdir()
+    for folder, reason in (("empty", "no store with a stage 'responses'"),
+                           ("twins", "has no column 'response' of items (it has: mean_response")):
+        refused(2, reason, command=(
+            "check", campaign, "--set", f"relational_control.responses.0.store='{folder}'"))
+
+    few = place.write("few.toml", "seed = 9\n" + twins() + STIMULI + "[screen]\nmeasures = [\"units\"]\n"
+                      "stored_units = \"subject != 'sub-03'\"\nunits_type = \"float16\"\n")
+    run("run", few, "--out", place / "few")
+    halves = place.write("rounded.toml", "seed = 9\n[relational_control]\nunits = ''\n"
+                         '[[relational_control.responses]]\nstore = "few/responses.h5"\n' + SMALL)
+    run("run", halves, "--out", place / "rounded")
+    exact, rounded = Stage(place / "store", "responses"), Stage(place / "rounded", "responses")
+    assert set(rounded.names["units"]["subject"]) == {"sub-01", "sub-02"}
+    kept = np.isin(exact.names["populations"]["subject"], ["sub-01", "sub-02"])
+    close(rounded.mean_response, exact.mean_response[:, kept], 2e-3)
+
+    flip_a_response(place / "screen" / "responses.h5")
+    damaged = run("run", campaign, "--out", place / "damaged", expect=4)
+    assert "shard 0 is damaged" in damaged.stderr, damaged.stderr
+
+
+def flip_a_response(path):
+    with h5py.File(path) as file:
+        offset = file["columns/response"].id.get_offset()
+    with open(path, "r+b") as file:
+        file.seek(offset + 40)
+        byte = file.read(1)[0]
+        file.seek(offset + 40)
+        file.write(bytes([byte ^ 1]))
+
+
+def optimisers_are_compared_for_equal_looks(place):
+    """Asked for when everything else is finished: nothing else runs again."""
+    asked = ("--set", "relational_control.multivariate.compare_optimisers=true")
+    before = content_hash(place / "twins")
+    result = run("run", place / "twins.toml", "--out", place / "twins", *asked, ranks=2)
+    assert result.stderr.count("are done already") == 10, result.stderr
+    compared = Stage(place / "twins", "optimisers")
+    searched = Stage(place / "twins", "multivariate_search")
+    names = list(compared.names["optimisers"]["name"])
+    assert names == ["genetic", "greedy", "exchange", "annealing"]
+    np.testing.assert_array_equal(compared.found_score[:, :, 0], searched.found_score[:, 0])
+    np.testing.assert_array_equal(compared.found_image[:, :, 0], searched.found_image[:, 0])
+
+    cost = np.stack([-compared.found_score[:, 0], np.abs(compared.found_score[:, 1])], axis=1)
+    np.testing.assert_array_equal(compared.best, cost.argmin(axis=2))
+    z = Stage(place / "twins", "responses")
+    for pair, objective, optimiser in np.ndindex(*compared.found_score.shape):
+        ids = compared.found_image[pair, objective, optimiser]
+        assert (np.diff(ids) > 0).all() and len(ids) == SET
+        close(truth.pearson(similarities(z, "coarse", ids), similarities(z, "fine", ids)),
+              compared.found_score[pair, objective, optimiser])
+    scores = compared.score.reshape(*compared.found_score.shape, -1)
+    assert (np.diff(scores[:, 0]) >= 0).all() and (np.diff(np.abs(scores[:, 1])) <= 0).all()
+    assert f"coarse - fine          align        genetic {scores[0, 0, 0, -1]:+.3g}" in result.stdout
+    assert f": {names[compared.best[0, 0]]} finds the best" in result.stdout
+    assert content_hash(place / "twins") != before
+
+
+def similarities(responses, area, ids):
+    """Mean over subjects of the correlations of patterns, of every two images."""
+    areas = responses.names["populations"]["area"]
+    rows = [responses.pattern[ids][:, responses.names["units"]["population"] == at].astype(float)
+            for at in np.flatnonzero(areas == area)]
+    return np.mean([row @ row.T for row in rows], axis=0)[np.tril_indices(len(ids), -1)]
 
 
 def chosen_sets_are_written_for_a_session(place):
@@ -255,7 +345,9 @@ def main():
             planted_sets_are_found_again,
             a_margin_that_nothing_passes_leaves_empty_sets,
             twins_and_files_of_their_responses_give_the_same,
+            a_finished_screen_gives_the_same,
             chosen_sets_are_written_for_a_session,
+            optimisers_are_compared_for_equal_looks,
             folds_of_unpaired_animals_share_none,
             halves_pairs_and_no_folds,
             units_are_kept_by_scores_of_tables, similarities_of_patterns_are_those_that_are_stored)

@@ -128,7 +128,8 @@ class Stage:
             for group in ("columns", "partials", "summary"):
                 for column, dataset in file[group].items():
                     setattr(self, column, dataset[()])
-            for table in ("populations", "units", "items", "folds", "pairs", "views", "subjects"):
+            for table in ("populations", "units", "items", "folds", "pairs", "views", "subjects",
+                          "optimisers"):
                 if table in file:
                     self.names[table] = {
                         column: data.asstr()[()] if data.dtype.kind == "O" else data[()]

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "experiments/relational_control/search/pair_similarity.hpp"
+#include "experiments/relational_control/search/view_scores.hpp"
 #include "kernels/set_draw.hpp"
 #include "tests/unit/pattern_support.hpp"
 
@@ -182,6 +183,34 @@ TEST(Factors, GiveTheScoresOfStoredSimilarities)
             // Products of up to 200 units in float: about 1e-7.
             for (std::size_t set = 0; set < 20; ++set)
                 EXPECT_NEAR(computed[set], stored[set], 1e-6);
+        }
+    }
+}
+
+TEST(ViewScores, AreThoseOfEveryPairOfMeansByItselfToTheLastBit)
+{
+    const Factors rows(0, 1), more(2, 2);
+    const std::vector<PatternRows> populations{rows.first, rows.second, more.first};
+    const std::vector<ViewScores::Cell> cells{{{{0, 1.0F}}, {{1, 1.0F}}},
+                                              {{{2, 1.0F}}, {{0, 0.25F}, {1, 0.75F}}},
+                                              {{{0, 0.25F}, {1, 0.75F}}, {{2, 0.5F}, {0, 0.5F}}}};
+    const auto weighted = [&](const std::vector<ViewScores::Share>& shares) {
+        std::vector<WeightedPatterns> mean;
+        for (const ViewScores::Share& share : shares)
+            mean.push_back({populations[share.population], share.weight});
+        return mean;
+    };
+    for (const std::uint32_t size : {9U, 50U}) {
+        const Ids sets = drawn_sets(120, size, 20);
+        std::vector<double> together(20 * cells.size());
+        ViewScores(populations, cells).score_sets(sets, size, together);
+
+        for (std::size_t cell = 0; cell < cells.size(); ++cell) {
+            const auto alone =
+                scored(*from_factors(weighted(cells[cell].first), weighted(cells[cell].second)),
+                       sets, size);
+            for (std::size_t set = 0; set < 20; ++set)
+                EXPECT_EQ(together[set * cells.size() + cell], alone[set]);
         }
     }
 }

@@ -292,6 +292,25 @@ TEST_F(StoreSink, RefusesAnotherCampaignAndNamesEveryDifference)
             "goes on.");
 }
 
+TEST_F(StoreSink, ShowsWhichLinesOfTheCampaignChanged)
+{
+    fixture.options.provenance = {
+        {"campaign_text", "seed = 7\nmargin = 0.04   # of the mean\n\n# a remark\n"},
+        {"campaign_overrides", "run.limit=3\n"}};
+    fixture.open(*communicator)->close();
+    fixture.options.identity.front().second = "8";
+    fixture.options.provenance = {
+        {"campaign_text", "  seed = 7\nmargin = 0.5\n# another remark\nimages = 30\n"},
+        {"campaign_overrides", ""}};
+
+    EXPECT_THAT(error_text([&] { fixture.open(*communicator); }),
+                HasSubstr("  the campaign had: margin = 0.04\n"
+                          "  the campaign had: run.limit=3\n"
+                          "  the campaign has: margin = 0.5\n"
+                          "  the campaign has: images = 30\n"
+                          "  Choose another output folder"));
+}
+
 TEST_F(StoreSink, APartThatIsToleratedMayDiffer)
 {
     fixture.options.identity.emplace_back("stimuli", "as they were");

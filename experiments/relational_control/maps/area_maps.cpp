@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "experiments/relational_control/columns.hpp"
+#include "experiments/relational_control/maps/similarity_products.hpp"
 #include "experiments/relational_control/maps/smacof.hpp"
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"
 #include "experiments/relational_control/univariate/univariate_selection.hpp"
@@ -30,6 +31,7 @@ void AreaMaps::add_univariate(const StageHistory& history)
 void AreaMaps::add_multivariate(const StageHistory& history)
 {
     agreement_->open(history);
+    products_ = read_similarity_products(history);
     comparisons_.push_back({"similarity", "all images", false, false, {}});
     for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
         for (std::size_t at = 0; at < objectives.size(); ++at) {
@@ -50,8 +52,6 @@ StagePlan AreaMaps::plan(const CampaignInputs& inputs, const StageHistory& histo
     stage.plan.stage = stage_name;
     stage.plan.items = comparisons_.size();
     stage.plan.threads_per_rank = inputs.schedule.threads_per_rank;
-    for (const Comparison& one : comparisons_)
-        stage.plan.relative_cost.push_back(one.is_set ? 1.0F : 1000.0F);
     const Axis area = axis_of("area", study_.areas.size());
     stage.columns = {
         {"distance",
@@ -97,19 +97,19 @@ std::vector<double> AreaMaps::response_distances(std::span<const std::uint32_t> 
     return squared;
 }
 
-std::vector<double> AreaMaps::distances(const Comparison& one, const ShardTools& tools) const
+std::vector<double> AreaMaps::distances(const Comparison& one) const
 {
     if (one.is_univariate) return response_distances(one.set);
     const SimilarityView& view = agreement_->views().views[agreement_->views().train.front()];
     if (one.is_set)
         return similarity_distances_of_set(agreement_->patterns(), study_, view, one.set);
-    return similarity_distances(agreement_->patterns(), study_, view, tools.check_stop);
+    return similarity_distances(view, products_);
 }
 
 void AreaMaps::run(const Shard& shard, ShardTools& tools)
 {
     const auto item = static_cast<std::uint32_t>(index_of(shard.items.first));
-    std::vector<double> apart = distances(comparisons_[item], tools);
+    std::vector<double> apart = distances(comparisons_[item]);
     for (double& value : apart) value = std::sqrt(value);
     const std::int64_t areas = extent(study_.areas.size());
     const PlaneMap map = map_in_plane(apart, study_.areas.size(), tools.seed, item);

@@ -40,7 +40,7 @@ private:
     };
     void add_univariate(const StageHistory& history);
     void add_multivariate(const StageHistory& history);
-    std::vector<double> distances(const Comparison& one, const ShardTools& tools) const;
+    std::vector<double> distances(const Comparison& one) const;
     std::vector<double> response_distances(std::span<const std::uint32_t> images) const;
 
     const ControlSettings& settings_;
@@ -48,16 +48,8 @@ private:
     Agreement* agreement_;
     MeanResponses responses_;
     std::vector<std::vector<float>> means_;  ///< [areas][images] mean over all subjects
+    std::vector<double> products_;           ///< of similarities
     std::vector<Comparison> comparisons_;
 };
-
-/// Squared distances between the similarities of areas, over pairs of all items [areas, areas].
-std::vector<double> similarity_distances(const Patterns& patterns, const Study& study,
-                                         const SimilarityView& view,
-                                         const std::function<void()>& check_stop);
-/// The same over the pairs of a set of items.
-std::vector<double> similarity_distances_of_set(const Patterns& patterns, const Study& study,
-                                                const SimilarityView& view,
-                                                std::span<const std::uint32_t> items);
 
 }  // namespace twinscreen

@@ -1,12 +1,9 @@
-#include <cmath>
+#include <algorithm>
 
-#include "experiments/relational_control/maps/area_maps.hpp"
+#include "experiments/relational_control/maps/similarity_products.hpp"
 
 namespace twinscreen {
 namespace {
-
-constexpr std::size_t row_block = 2048;
-constexpr std::size_t tile = 512;  // columns of patterns multiplied at a time
 
 double dot(const float* a, const float* b, std::size_t count)
 {
@@ -16,61 +13,50 @@ double dot(const float* a, const float* b, std::size_t count)
     return sum;
 }
 
-FloatRows columns_of(const FloatRows& rows, std::size_t first)
-{
-    return {rows.first + first, rows.rows, std::min(tile, rows.width - first), rows.stride};
-}
-
-/// |A^T B|^2 of the patterns of two populations: the product of their similarities, summed over all
-/// pairs of items in both orders and the pairs of an item with itself.
-double product_of_similarities(const Patterns& patterns, const Population& a, const Population& b,
-                               const std::function<void()>& check_stop)
-{
-    std::vector<float> room_a, room_b;
-    double total = 0.0;
-    for (std::size_t column_a = 0; column_a < a.units.size(); column_a += tile)
-        for (std::size_t column_b = 0; column_b < b.units.size(); column_b += tile) {
-            check_stop();
-            std::vector<double> sums(std::min(tile, a.units.size() - column_a) *
-                                     std::min(tile, b.units.size() - column_b));
-            for (std::size_t row = 0; row < patterns.items(); row += row_block) {
-                const std::size_t rows = std::min(row_block, patterns.items() - row);
-                add_column_products(columns_of(patterns.rows(a, row, rows, room_a), column_a),
-                                    columns_of(patterns.rows(b, row, rows, room_b), column_b),
-                                    sums.data());
-            }
-            for (const double sum : sums) total += sum * sum;
-        }
-    return total;
-}
-
 }  // namespace
 
-std::vector<double> similarity_distances(const Patterns& patterns, const Study& study,
-                                         const SimilarityView& view,
-                                         const std::function<void()>& check_stop)
+std::vector<PopulationPair> pairs_to_multiply(const SimilarityView& view)
 {
-    const std::size_t areas = study.areas.size();
-    // products[a, b] = sum over all i, j of similarity a times similarity b; nothing of size
+    std::vector<std::size_t> populations;
+    for (const auto& shares : view.areas)
+        for (const PopulationShare& share : shares) populations.push_back(share.population);
+    std::ranges::sort(populations);
+    const auto repeated = std::ranges::unique(populations);
+    populations.erase(repeated.begin(), repeated.end());
+    std::vector<PopulationPair> pairs;
+    for (std::size_t first = 0; first < populations.size(); ++first)
+        for (std::size_t second = first; second < populations.size(); ++second)
+            pairs.emplace_back(populations[first], populations[second]);
+    return pairs;
+}
+
+std::vector<double> similarity_distances(const SimilarityView& view,
+                                         const std::vector<double>& products)
+{
+    const std::vector<PopulationPair> pairs = pairs_to_multiply(view);
+    const auto product_of = [&](std::size_t a, std::size_t b) {
+        const auto at = std::ranges::lower_bound(pairs, PopulationPair(std::minmax(a, b)));
+        return products[static_cast<std::size_t>(at - pairs.begin())];
+    };
+    const std::size_t areas = view.areas.size();
+    // shared[a, b] = sum over all i, j of similarity a times similarity b; nothing of size
     // [items, items] is made. The diagonals, 1 in all areas, cancel in the differences.
-    std::vector<double> products(areas * areas, 0.0);
+    std::vector<double> shared(areas * areas, 0.0);
     for (std::size_t a = 0; a < areas; ++a)
         for (std::size_t b = 0; b <= a; ++b) {
             for (const PopulationShare& of_a : view.areas[a])
                 for (const PopulationShare& of_b : view.areas[b])
-                    products[a * areas + b] +=
-                        of_a.weight * of_b.weight *
-                        product_of_similarities(patterns, study.populations[of_a.population],
-                                                study.populations[of_b.population], check_stop);
-            products[b * areas + a] = products[a * areas + b];
+                    shared[a * areas + b] +=
+                        of_a.weight * of_b.weight * product_of(of_a.population, of_b.population);
+            shared[b * areas + a] = shared[a * areas + b];
         }
     std::vector<double> squared(areas * areas, 0.0);
     for (std::size_t a = 0; a < areas; ++a)
         for (std::size_t b = 0; b < areas; ++b)
             if (a != b)
                 squared[a * areas + b] =
-                    std::max(0.5 * (products[a * areas + a] + products[b * areas + b] -
-                                    2.0 * products[a * areas + b]),
+                    std::max(0.5 * (shared[a * areas + a] + shared[b * areas + b] -
+                                    2.0 * shared[a * areas + b]),
                              0.0);
     return squared;
 }

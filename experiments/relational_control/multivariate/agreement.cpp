@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "experiments/relational_control/multivariate/similarity_stage.hpp"
+#include "experiments/relational_control/search/view_scores.hpp"
 
 namespace twinscreen {
 
@@ -33,17 +34,64 @@ std::unique_ptr<PairSimilarity> Agreement::of(std::size_t view, std::size_t pair
                         static_cast<std::uint32_t>(areas.second)});
 }
 
+std::uint64_t Agreement::bytes_of_set(std::size_t view, std::size_t pair,
+                                      std::uint32_t set_size) const
+{
+    if (form_ == SimilarityForm::stored)
+        return 2 * std::uint64_t{pair_count(set_size)} * sizeof(float);
+    std::uint64_t units = 0;
+    for (const std::size_t area : {study_.pairs[pair].first, study_.pairs[pair].second})
+        for (const PopulationShare& share : views_.views[view].areas[area])
+            units += study_.populations[share.population].units.size();
+    return set_size * units * sizeof(float);
+}
+
 std::vector<WeightedPatterns> Agreement::patterns_of(std::size_t view, std::size_t area) const
 {
     std::vector<WeightedPatterns> populations;
-    for (const PopulationShare& share : views_.views[view].areas[area]) {
-        const Population& population = study_.populations[share.population];
-        populations.push_back({{patterns_.values + population.first_column, items(),
-                                static_cast<std::uint32_t>(population.units.size()),
-                                patterns_.columns, patterns_.images.data()},
-                               static_cast<float>(share.weight)});
-    }
+    for (const PopulationShare& share : views_.views[view].areas[area])
+        populations.push_back({rows_of(share.population), static_cast<float>(share.weight)});
     return populations;
+}
+
+PatternRows Agreement::rows_of(std::size_t population) const
+{
+    const Population& units = study_.populations[population];
+    return {patterns_.values + units.first_column, items(),
+            static_cast<std::uint32_t>(units.units.size()), patterns_.columns,
+            patterns_.images.data()};
+}
+
+void Agreement::score_all(std::span<const std::uint32_t> sets, std::uint32_t set_size,
+                          std::span<double> scores) const
+{
+    if (form_ == SimilarityForm::stored) return score_stored(sets, set_size, scores);
+    std::vector<PatternRows> populations;
+    for (std::size_t at = 0; at < study_.populations.size(); ++at)
+        populations.push_back(rows_of(at));
+    const auto shares_of = [&](std::size_t view, std::size_t area) {
+        std::vector<ViewScores::Share> shares;
+        for (const PopulationShare& share : views_.views[view].areas[area])
+            shares.push_back({share.population, static_cast<float>(share.weight)});
+        return shares;
+    };
+    std::vector<ViewScores::Cell> cells;
+    for (std::size_t view = 0; view < views_.views.size(); ++view)
+        for (const AreaPair& pair : study_.pairs)
+            cells.push_back({shares_of(view, pair.first), shares_of(view, pair.second)});
+    ViewScores(std::move(populations), cells).score_sets(sets, set_size, scores);
+}
+
+void Agreement::score_stored(std::span<const std::uint32_t> sets, std::uint32_t set_size,
+                             std::span<double> scores) const
+{
+    const std::size_t pairs = study_.pairs.size(), cells = views_.views.size() * pairs;
+    std::vector<double> of_cell(scores.size() / cells);
+    for (std::size_t cell = 0; cell < cells; ++cell) {
+        of(cell / pairs, cell % pairs)->score_sets(sets, set_size, of_cell);
+        for (std::size_t set = 0; set < of_cell.size(); ++set)
+            scores[set * cells + cell] = of_cell[set];
+    }
 }
 
 }  // namespace twinscreen

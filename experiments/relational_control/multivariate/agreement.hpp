@@ -29,10 +29,23 @@ public:
     /// One for each thread that uses it.
     std::unique_ptr<PairSimilarity> of(std::size_t view, std::size_t pair) const;
 
+    /// Agreements of sets in every pair through every view, as `of` scores them.
+    ///
+    /// sets    [sets, set_size]
+    /// scores  [sets, views, pairs]
+    void score_all(std::span<const std::uint32_t> sets, std::uint32_t set_size,
+                   std::span<double> scores) const;
+
+    /// What scoring one set reads, from memory or the disk: stored similarities, or patterns.
+    std::uint64_t bytes_of_set(std::size_t view, std::size_t pair, std::uint32_t set_size) const;
+
     const SimilarityViews& views() const noexcept { return views_; }
     SimilarityForm form() const noexcept { return form_; }
 
 private:
+    void score_stored(std::span<const std::uint32_t> sets, std::uint32_t set_size,
+                      std::span<double> scores) const;
+    PatternRows rows_of(std::size_t population) const;
     std::vector<WeightedPatterns> patterns_of(std::size_t view, std::size_t area) const;
 
     const Study& study_;

@@ -1,5 +1,6 @@
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -11,6 +12,7 @@ namespace twinscreen {
 namespace {
 
 constexpr std::uint64_t shard_draws = 2048;
+constexpr std::uint64_t sets_between_stops = 64;
 constexpr std::uint64_t read_draws = std::uint64_t{1} << 16U;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr ColumnId agreement_column{0};
@@ -95,12 +97,18 @@ void MultivariateBaseline::run(const Shard& shard, ShardTools& tools)
     const std::vector<std::uint32_t> sets = draw(index_of(shard.items.first), count);
     const std::size_t pairs = study_.pairs.size(), cells = views() * pairs;
     OwnedBatch out(ElementType::f32, {extent(count), extent(views()), extent(pairs)});
-    std::vector<double> scores(count);
-    for (std::size_t cell = 0; cell < cells; ++cell) {
+    const std::uint64_t at_once =
+        agreement_.form() == SimilarityForm::stored ? count : sets_between_stops;
+    std::vector<double> scores(at_once * cells);
+    for (std::uint64_t first = 0; first < count; first += at_once) {
         tools.check_stop();
-        agreement_.of(cell / pairs, cell % pairs)->score_sets(sets, settings_.images, scores);
-        for (std::uint64_t at = 0; at < count; ++at)
-            out.values<float>()[at * cells + cell] = static_cast<float>(scores[at]);
+        const std::uint64_t part = std::min(at_once, count - first);
+        const std::span<double> of_part = std::span(scores).first(part * cells);
+        agreement_.score_all(
+            std::span(sets).subspan(first * settings_.images, part * settings_.images),
+            settings_.images, of_part);
+        std::ranges::transform(of_part, out.values<float>().begin() + extent(first * cells),
+                               [](double score) { return static_cast<float>(score); });
     }
     tools.write(agreement_column, std::move(out));
 }

@@ -1,64 +1,19 @@
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"
 
-#include <limits>
-
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
-#include "experiments/relational_control/search/search_state.hpp"
+#include "experiments/relational_control/multivariate/search_chain.hpp"
 
 namespace twinscreen {
 namespace {
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr ColumnId score_column{0};
 constexpr ColumnId test_score_column{1};
 constexpr ColumnId image_column{2};
 constexpr ColumnId found_image_column{3};
 constexpr ColumnId found_score_column{4};
 constexpr ColumnId found_test_score_column{5};
-
-/// The best set of every generation so far.
-struct Trajectory {
-    std::vector<double> scores;
-    std::vector<double> test_scores;
-    std::vector<std::int32_t> images;  ///< [generations, images of a set]
-};
-
-std::vector<std::byte> state_of(const SetSearch& search, const Trajectory& trajectory)
-{
-    const std::vector<std::byte> searched = search.save();
-    StateWriter state;
-    state.add(trajectory.scores.size());
-    state.add(trajectory.images.size());
-    state.add(searched.size());
-    state.add(trajectory.scores);
-    state.add(trajectory.test_scores);
-    state.add(trajectory.images);
-    state.add(searched);
-    return state.bytes();
-}
-
-void go_on_from(const std::vector<std::byte>& bytes, SetSearch& search, Trajectory& trajectory)
-{
-    if (bytes.empty()) return;
-    StateReader state(bytes);
-    std::size_t generations = 0, images = 0, size = 0;
-    state.take(generations);
-    state.take(images);
-    state.take(size);
-    TWINSCREEN_REQUIRE(size <= bytes.size() && images <= bytes.size(), store,
-                       "the saved search has {} values in {} bytes", images, bytes.size());
-    trajectory.scores.resize(generations);
-    trajectory.test_scores.resize(generations);
-    trajectory.images.resize(images);
-    std::vector<std::byte> searched(size);
-    state.take(trajectory.scores);
-    state.take(trajectory.test_scores);
-    state.take(trajectory.images);
-    state.take(searched);
-    search.load(searched);
-}
 
 }  // namespace
 
@@ -151,36 +106,14 @@ StagePlan MultivariateSearch::plan(const CampaignInputs& inputs, const StageHist
 void MultivariateSearch::run(const Shard& shard, ShardTools& tools)
 {
     const Chain chain = chain_of(index_of(shard.items.first));
-    const SimilarityViews& views = agreement_.views();
-    const auto trained = agreement_.of(views.train[chain.fold], chain.pair);
-    const auto tested = agreement_.of(views.test[chain.fold], chain.pair);
     SearchSettings settings = settings_.search;
     settings.seed = tools.seed;
     settings.chain = static_cast<std::uint32_t>(index_of(shard.items.first));
     settings.objective = objectives[chain.objective];
-    const auto search = make_search(settings, *trained);
-    Trajectory found;
-    go_on_from(tools.scratch.load(), *search, found);
-
-    std::vector<std::int32_t> last;
-    if (!found.scores.empty())
-        last.assign(found.images.end() - extent(settings_.images), found.images.end());
-    while (found.scores.size() < settings.generations) {
-        search->step();
-        std::vector<std::int32_t> images;
-        for (const std::uint32_t item : search->best_ids())
-            images.push_back(static_cast<std::int32_t>(agreement_.image(item)));
-        std::array<double, 1> test{nan};
-        if (images == last)
-            test[0] = found.test_scores.back();
-        else if (study_.folds[chain.fold].test)
-            tested->score_sets(search->best_ids(), settings_.images, test);
-        found.scores.push_back(search->best_score());
-        found.test_scores.push_back(test[0]);
-        found.images.insert(found.images.end(), images.begin(), images.end());
-        last = std::move(images);
-        tools.scratch.save_if_due([&] { return state_of(*search, found); });
-    }
+    const SimilarityViews& all = agreement_.views();
+    ChainViews views{chain.pair, all.train[chain.fold], std::nullopt};
+    if (study_.folds[chain.fold].test) views.test = all.test[chain.fold];
+    const Trajectory found = run_search_chain(settings, views, agreement_, tools.scratch);
     const Shape generations{1, extent(settings.generations)};
     tools.write(score_column, batch_of(found.scores, generations));
     tools.write(test_score_column, batch_of(found.test_scores, generations));
@@ -269,11 +202,17 @@ std::vector<ShownSet> MultivariateSearch::shown_sets(const StageResults& results
 
 std::string MultivariateSearch::outlook() const
 {
+    std::uint64_t most_bytes = 0;
+    for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
+        most_bytes = std::max(most_bytes, agreement_.bytes_of_set(agreement_.views().train.front(),
+                                                                  pair, settings_.images));
     return fmt::format(
-        "stage {}: {} chains ({} pairs x {} folds x 2 objectives) of {} "
-        "generations; states of unfinished chains: scratch/{}",
+        "stage {}: {} chains ({} pairs x {} folds x 2 objectives) of {} generations; a set reads "
+        "at "
+        "most {} of {}; states of unfinished chains: scratch/{}",
         stage_name, count_text(chains()), study_.pairs.size(), study_.folds.size(),
-        count_text(settings_.search.generations), stage_name);
+        count_text(settings_.search.generations), bytes_text(static_cast<double>(most_bytes)),
+        agreement_.form() == SimilarityForm::stored ? "similarities" : "patterns", stage_name);
 }
 
 std::vector<std::uint32_t> read_found_set(const StageHistory& history, const Study& study,

@@ -1,17 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "engine/base/read_file.hpp"
-#include "engine/base/table.hpp"
-#include "engine/base/types.hpp"
-#include "engine/stimulus/npy.hpp"
-#include "experiments/relational_control/study/control_settings.hpp"
+#include "experiments/relational_control/responses/response_file.hpp"
 
 namespace twinscreen {
 
-/// Responses that lie in files, one file for each area of each subject, [images, units].
+/// Responses that lie in files: one for each area of each subject, or finished screens.
 class ImportedResponses {
 public:
     /// Opens every file and reads the noise ceilings. Throws nothing: mistakes are complained of
@@ -19,26 +16,21 @@ public:
     ImportedResponses(const std::vector<ImportedFile>& files, ConfigSection& section);
 
     std::uint64_t images() const noexcept { return images_; }
-    /// Columns id, subject, area, noise_ceiling; units of the files one after the other.
+    /// Columns id, subject, area, noise_ceiling, and those that screens have beside them; units of
+    /// the files one after the other.
     const Table& units() const noexcept { return units_; }
-    /// Facts of the files by which other files are noticed: names, sizes, shapes, first and last
-    /// bytes, and all noise ceilings.
+    /// Complains of files whose responses are known to be to other stimuli than these, given as
+    /// stores record them.
+    void require_stimuli(const std::string& identity, ConfigSection& section) const;
+    /// Facts of the files by which other files are noticed.
     std::string identity() const;
     /// Responses to images first ... first + count - 1, [count, units] row-major. Independent.
     void read(std::uint64_t first, std::uint64_t count, std::vector<float>& rows) const;
 
 private:
-    struct File {
-        ReadFile file;
-        ArrayHeader header;
-        std::size_t units = 0;
-        std::size_t first_unit = 0;
-        std::vector<double> ceilings;
-    };
-    File open(const ImportedFile& imported) const;
-    void add_units(const ImportedFile& imported, const File& file);
+    void open(const ImportedFile& imported);
 
-    std::vector<File> files_;
+    std::vector<std::unique_ptr<ResponseFile>> files_;
     Table units_;
     std::uint64_t images_ = 0;
 };

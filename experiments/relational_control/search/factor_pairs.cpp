@@ -4,12 +4,12 @@
 
 #include "engine/base/error.hpp"
 #include "experiments/relational_control/search/pair_similarity.hpp"
+#include "experiments/relational_control/search/view_scores.hpp"
 
 namespace twinscreen {
 namespace {
 
 constexpr std::size_t no_gain_beyond = 1;  // sets are scored one by one
-constexpr std::size_t floats_per_line = 16;
 
 /// One population and memory for its products.
 struct Part {
@@ -21,6 +21,7 @@ struct Part {
     PatternRows patterns;
     float weight;
     std::vector<float> held_panel;
+    std::vector<float> products;
 };
 
 /// The weighted sum over the populations of one area.
@@ -71,36 +72,32 @@ public:
                               });
     }
 
-    /// Puts the first lines of patterns on their way; the rest of a row then comes by itself.
     void ask_for(std::span<const std::uint32_t> ids) const
     {
-        for (const Part& part : parts_)
-            for (const std::uint32_t id : ids)
-                for (std::size_t line = 0; line < 2; ++line)
-                    __builtin_prefetch(part.patterns.row(id) + line * floats_per_line);
+        for (const Part& part : parts_) prefetch_patterns(part.patterns, ids);
     }
 
 private:
     template <class Multiply>
     const float* sum_over_parts(std::size_t values, const Multiply& multiply)
     {
-        products_.resize(values);
-        multiply(parts_.front(), products_.data());
-        if (parts_.size() == 1 && parts_.front().weight == 1.0F) return products_.data();
-        for (float& value : products_) value *= parts_.front().weight;
-        more_.resize(values);
-        for (std::size_t part = 1; part < parts_.size(); ++part) {
-            multiply(parts_[part], more_.data());
-            for (std::size_t at = 0; at < values; ++at)
-                products_[at] += parts_[part].weight * more_[at];
+        std::vector<const float*> products;
+        std::vector<float> weights;
+        for (Part& part : parts_) {
+            part.products.resize(values);
+            multiply(part, part.products.data());
+            products.push_back(part.products.data());
+            weights.push_back(part.weight);
         }
-        return products_.data();
+        if (parts_.size() == 1 && weights.front() == 1.0F) return products.front();
+        sum_.resize(values);
+        add_products(products, weights, sum_);
+        return sum_.data();
     }
 
     std::vector<Part> parts_;
     std::vector<float> panel_;
-    std::vector<float> products_;
-    std::vector<float> more_;
+    std::vector<float> sum_;
     std::size_t held_columns_ = 0;
 };
 

@@ -16,6 +16,13 @@ std::vector<ImportedFile> read_imports(ConfigSection& section)
     std::vector<ImportedFile> imports;
     for (ConfigSection& one : section.children("responses")) {
         ImportedFile imported;
+        if (one.has("store")) {
+            imported.store = one.require_existing_path("store");
+            imported.column = one.get_or<std::string>("column", "response");
+            one.reject_unknown_keys();
+            imports.push_back(std::move(imported));
+            continue;
+        }
         imported.file = one.require_existing_path("file");
         imported.dataset = one.get_or<std::string>("dataset", "insilico_fmri_responses");
         imported.subject = one.require<std::string>("subject");
@@ -24,7 +31,8 @@ std::vector<ImportedFile> read_imports(ConfigSection& section)
             imported.noise_ceiling = one.require_existing_path("noise_ceiling");
         one.reject_unknown_keys();
         for (const ImportedFile& other : imports)
-            if (other.subject == imported.subject && other.area == imported.area)
+            if (other.store.empty() && other.subject == imported.subject &&
+                other.area == imported.area)
                 one.complain("area", fmt::format("area '{}' of subject '{}' is imported twice",
                                                  imported.area, imported.subject));
         imports.push_back(std::move(imported));
@@ -167,6 +175,7 @@ MultivariateSettings read_multivariate(ConfigSection section, Compat compat)
                          fmt::format("draws = {}", settings.permutations * slices));
     read_search(section, settings.search);
     settings.search.set_size = settings.images;
+    settings.compare_optimisers = section.get_or("compare_optimisers", settings.compare_optimisers);
     settings.similarities = section.one_of("similarities", "auto", {"auto", "stored", "patterns"});
     settings.stored_gib =
         section.get_or<double>("stored_gib", settings.stored_gib, "GiB", in_range(0.0, 1e6));

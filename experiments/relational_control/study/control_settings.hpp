@@ -19,8 +19,11 @@ namespace twinscreen {
 /// tests of a subject share no draws.
 std::uint64_t null_slices(Compat compat);
 
-/// Responses of one area of one subject in a file: [images, units].
+/// Responses of one area of one subject in a file, [images, units], or of all units of a finished
+/// screen.
 struct ImportedFile {
+    std::filesystem::path store;  ///< of the screen; then only `column` is given
+    std::string column;
     std::filesystem::path file;
     std::string dataset;  ///< of an HDF5 file
     std::string subject;
@@ -69,6 +72,7 @@ struct MultivariateSettings {
     std::uint64_t draws = 1'000'000;       ///< random sets of the baseline
     std::uint64_t permutations = 100'000;  ///< of them, for p
     SearchSettings search;                 ///< seed, chain and objective are set chain by chain
+    bool compare_optimisers = false;       ///< all of them, on all subjects
     std::string similarities = "auto";     ///< "auto", "stored", "patterns"
     double stored_gib = 8.0;               ///< most that "auto" stores [GiB]
 

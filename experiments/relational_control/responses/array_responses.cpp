@@ -1,0 +1,107 @@
+#include <cmath>
+#include <limits>
+
+#include "engine/base/read_file.hpp"
+#include "engine/stimulus/hdf5_dataset.hpp"
+#include "experiments/recording.hpp"
+#include "experiments/relational_control/responses/response_file.hpp"
+
+namespace twinscreen {
+namespace {
+
+constexpr std::size_t sampled_bytes = std::size_t{1} << 16U;
+
+ArrayHeader header_of(const ReadFile& file, const ImportedFile& imported)
+{
+    if (imported.file.extension() == ".npy") return read_npy_header(file);
+    return locate_hdf5_dataset(file, imported.dataset);
+}
+
+std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t units)
+{
+    if (path.empty()) return std::vector<double>(units, std::numeric_limits<double>::quiet_NaN());
+    const ReadFile file(path);
+    const ArrayHeader header = read_npy_header(file);
+    require_complete(file, header);
+    TWINSCREEN_REQUIRE(header.shape.size() == 1 && header.shape[0] == units, data,
+                       "{}: shape {} is not the [{}] of the responses", path.string(),
+                       header.shape_text(), units);
+    std::vector<std::byte> bytes(header.values() * bytes_of(header.type));
+    file.read(header.offset, bytes);
+    return doubles_of(bytes, header.type);
+}
+
+class ArrayResponses final : public ResponseFile {
+public:
+    explicit ArrayResponses(const ImportedFile& imported)
+        : file_(imported.file), header_(header_of(file_, imported))
+    {
+        check_header();
+        const std::size_t width = header_.shape[1];
+        ceilings_ = read_ceilings(imported.noise_ceiling, width);
+        std::vector<std::string> ids;
+        for (std::size_t unit = 0; unit < width; ++unit)
+            ids.push_back(fmt::format("{}/{}/{}", imported.subject, imported.area, unit));
+        units_ = {{{"id", "", std::move(ids)},
+                   {"subject", "", std::vector<std::string>(width, imported.subject)},
+                   {"area", "", std::vector<std::string>(width, imported.area)},
+                   {"noise_ceiling", "", ceilings_}}};
+    }
+
+    std::string name() const override { return file_.path().string(); }
+    std::uint64_t images() const override { return header_.shape[0]; }
+    const Table& units() const override { return units_; }
+
+    /// Names, sizes, shapes, first and last bytes, and all noise ceilings.
+    void add_identity(Digest& digest) const override
+    {
+        const std::uint64_t size = header_.values() * bytes_of(header_.type);
+        std::vector<std::byte> sample(std::min<std::uint64_t>(size, sampled_bytes));
+        digest.add(file_.path().filename().string()).add(header_.shape_text()).add(size);
+        file_.read(header_.offset, sample);
+        digest.add_bytes(sample);
+        file_.read(header_.offset + size - sample.size(), sample);
+        digest.add_bytes(sample).add_bytes(std::as_bytes(std::span(ceilings_)));
+    }
+
+    void read(std::uint64_t first, std::uint64_t count, float* rows, std::size_t stride) override
+    {
+        const std::size_t width = units_.rows();
+        const std::size_t row_bytes = width * bytes_of(header_.type);
+        std::vector<std::byte> bytes(count * row_bytes);
+        file_.read(header_.offset + first * row_bytes, bytes);
+        const std::vector<double> values = doubles_of(bytes, header_.type);
+        for (std::uint64_t row = 0; row < count; ++row)
+            for (std::size_t unit = 0; unit < width; ++unit)
+                rows[row * stride + unit] = static_cast<float>(values[row * width + unit]);
+    }
+
+private:
+    void check_header() const
+    {
+        require_complete(file_, header_);
+        TWINSCREEN_REQUIRE(header_.shape.size() == 2 && header_.values() > 0, data,
+                           "{}: shape {} is not [images, units]", name(), header_.shape_text());
+        TWINSCREEN_REQUIRE(header_.type == ElementType::f32 || header_.type == ElementType::f64 ||
+                               header_.type == ElementType::f16,
+                           data, "{}: responses are {}, expected float16, float32 or float64",
+                           name(), name_of(header_.type));
+        constexpr std::uint64_t most_units = std::uint64_t{1} << 24U;
+        TWINSCREEN_REQUIRE(header_.shape[1] <= most_units, data, "{}: {} units (at most 2^24)",
+                           name(), header_.shape[1]);
+    }
+
+    ReadFile file_;
+    ArrayHeader header_;
+    std::vector<double> ceilings_;
+    Table units_;
+};
+
+}  // namespace
+
+std::unique_ptr<ResponseFile> open_array_responses(const ImportedFile& imported)
+{
+    return std::make_unique<ArrayResponses>(imported);
+}
+
+}  // namespace twinscreen

@@ -317,7 +317,6 @@ def twins_and_files_of_their_responses_give_the_same(place):
                                                      shown.names["units"]["id"]))}
     order = [place_of[key] for key in zip(raw.names["units"]["twin"], raw.names["units"]["id"])]
     assert len(set(order)) == raw.response.shape[1] > 100
-    print(abs(raw.response - shown.response[images][:, order]).max())
     close(raw.response, shown.response[images][:, order])  # alone and among others: up to rounding
     files = ""
     subjects, areas = (shown.names["units"][name] for name in ("subject", "area"))

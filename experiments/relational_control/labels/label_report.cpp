@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 
 #include "engine/stimulus/contact_sheet.hpp"
@@ -36,6 +35,21 @@ std::vector<std::vector<double>> by_cell(const StageResults& results, ItemColumn
     return cells;
 }
 
+/// Mean over subjects [objectives, areas, members, members].
+std::vector<double> mean_similarities(const StageResults& results)
+{
+    const std::uint64_t subjects = results.plan().items;
+    std::vector<double> mean;
+    for (std::uint64_t subject = 0; subject < subjects; ++subject) {
+        const OwnedBatch stored = results.read(id(similarity), subject, 1);
+        const auto values = stored.values<float>();
+        mean.resize(values.size());
+        for (std::size_t at = 0; at < values.size(); ++at)
+            mean[at] += static_cast<double>(values[at]) / static_cast<double>(subjects);
+    }
+    return mean;
+}
+
 /// One similarity matrix as squares of grey from lowest (black) to highest (white), the images in
 /// the order given.
 Picture picture_of_matrix(std::span<const double> similarity, std::span<const std::size_t> order,
@@ -50,7 +64,7 @@ Picture picture_of_matrix(std::span<const double> similarity, std::span<const st
         for (std::size_t column = 0; column < side; ++column) {
             const double value =
                 similarity[order[row / square] * order.size() + order[column / square]];
-            const double level = 255.0 * (value - lowest) / (highest - lowest);
+            const double level = 255.0 * (value - lowest) / std::max(highest - lowest, 1e-12);
             pixels[row * side + column] =
                 static_cast<std::uint8_t>(std::clamp(std::round(level), 0.0, 255.0));
         }
@@ -170,16 +184,9 @@ std::vector<std::string> LabelStage::changed_verdicts(const StageResults& result
 std::string LabelStage::draw_similarities(const StageResults& results,
                                           const std::filesystem::path& folder) const
 {
-    const std::size_t images = images_[0].size(), matrices = 2 * objectives.size();
-    std::vector<double> mean(matrices * images * images, 0.0);
-    for (std::uint64_t subject = 0; subject < results.plan().items; ++subject) {
-        const OwnedBatch stored = results.read(id(similarity), subject, 1);
-        std::ranges::transform(
-            stored.values<float>(), mean, mean.begin(), [&](float value, double sum) {
-                return sum + static_cast<double>(value) / static_cast<double>(results.plan().items);
-            });
-    }
-    double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
+    const std::size_t images = images_[0].size();
+    const std::vector<double> mean = mean_similarities(results);
+    double lowest = 1.0, highest = -1.0;
     for (std::size_t at = 0; at < mean.size(); ++at) {
         if (at / images % images == at % images) continue;
         lowest = std::min(lowest, mean[at]);

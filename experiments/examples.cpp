@@ -175,6 +175,15 @@ units = ""                      # kept units; default "noise_ceiling > 0.5"
 # pair = "coarse - fine"
 # repetitions = 6
 
+# [relational_control.image_labels]     # two labels of the images that align a pair: which areas tell them apart?
+# file = "labels.csv"           # columns stimulus, label; may be written after a first run, which lists the images
+# pair = "coarse - fine"        # default: the first pair
+# [[relational_control.image_labels.parts]]     # and which part of an area answers more to which label
+# area = "fine"
+# first = "half == 1"           # filters over the unit table
+# second = "half == 2"
+# first_prefers = "sky"
+
 # [[relational_control.areas]]  # areas by a filter over the unit table; parts (FFA-1, FFA-2) join
 # name = "FFA"
 # units = "area in ['FFA-1', 'FFA-2']"

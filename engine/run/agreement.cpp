@@ -3,6 +3,7 @@
 #include <array>
 #include <optional>
 
+#include "engine/base/digest.hpp"
 #include "engine/base/error.hpp"
 
 namespace twinscreen {
@@ -30,6 +31,21 @@ void on_rank_0(Communicator& communicator, const std::function<void()>& action)
 {
     agree(communicator, [&] {
         if (communicator.rank() == 0) action();
+    });
+}
+
+void agree_on_stage(Communicator& communicator, const std::optional<StagePlan>& stage)
+{
+    Digest digest;
+    if (stage) digest.add(stage->plan.stage);
+    if (stage)
+        for (const auto& [setting, value] : stage->settings) digest.add(setting).add(value);
+    const std::string mine = digest.hex(), theirs = broadcast_text(communicator, mine);
+    agree(communicator, [&] {
+        TWINSCREEN_REQUIRE(theirs == mine, data,
+                           "rank {} has read other files than rank 0 (one of them was changed "
+                           "while the job started). Run the same command again",
+                           communicator.rank());
     });
 }
 

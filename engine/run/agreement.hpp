@@ -1,9 +1,11 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "engine/comm/communicator.hpp"
+#include "engine/run/experiment.hpp"
 
 namespace twinscreen {
 
@@ -21,5 +23,10 @@ void agree(Communicator& communicator, const std::function<void()>& action);
 
 /// Collective: only rank 0 runs `action`; its failure ends all ranks as in `agree`.
 void on_rank_0(Communicator& communicator, const std::function<void()>& action);
+
+/// Collective: fails unless every rank plans the same stage with the same settings. Every rank
+/// reads the files that a campaign names; where one changed meanwhile, they would wait for each
+/// other.
+void agree_on_stage(Communicator& communicator, const std::optional<StagePlan>& stage);
 
 }  // namespace twinscreen

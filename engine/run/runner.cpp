@@ -383,6 +383,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     while (true) {
         std::optional<StagePlan> stage;
         agree(communicator, [&] { stage = campaign.experiment->next_stage(inputs, history); });
+        agree_on_stage(communicator, stage);
         if (!stage) break;
         if (!run_stage(run, *stage, history)) {
             run.summary.exit_code = exit_resumable;

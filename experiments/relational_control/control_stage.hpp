@@ -9,6 +9,8 @@ class ControlStage {
 public:
     virtual ~ControlStage() = default;
     virtual std::string name() const = 0;
+    /// False while something that a person has to add is missing: the campaign ends without it.
+    virtual bool is_ready(const CampaignInputs&, const StageHistory&) { return true; }
     virtual StagePlan plan(const CampaignInputs&, const StageHistory&) = 0;
     virtual ItemRange reads(const Shard&) const { return {}; }
     virtual void run(const Shard&, ShardTools&) = 0;

@@ -5,6 +5,8 @@
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/generative/generative_control.hpp"
 #include "experiments/relational_control/group_stage.hpp"
+#include "experiments/relational_control/labels/label_stage.hpp"
+#include "experiments/relational_control/labels/set_responses.hpp"
 #include "experiments/relational_control/maps/area_maps.hpp"
 #include "experiments/relational_control/maps/similarity_products.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
@@ -46,6 +48,7 @@ public:
         if (section.has_mistakes()) return;
         groups_ = find_groups(settings_, study_, section);
         check_session(section, inputs);
+        check_labels(section, with_filter_columns(std::move(units), inputs.seed));
         check_set_sizes(section, inputs);
         add_stages(inputs);
     }
@@ -54,7 +57,7 @@ public:
                                         const StageHistory& history) override
     {
         for (const auto& stage : stages_) {
-            if (history.has(stage->name())) continue;
+            if (history.has(stage->name()) || !stage->is_ready(inputs, history)) continue;
             current_ = stage.get();
             StagePlan plan = stage->plan(inputs, history);
             add_earlier_stages(plan);
@@ -141,11 +144,32 @@ private:
         if (inputs.stimuli->count() == 0)
             section.complain("session",
                              "a session shows pictures, and the campaign has no [[stimuli]]");
-        session.pair_index = session.pair.empty() ? 0 : study_.pair_named(session.pair);
-        if (session.pair_index == study_.pairs.size())
-            section.child("session").complain(
-                "pair", fmt::format("the study has no pair \"{}\"", session.pair),
-                "write it as \"V1 - hV4\"");
+        session.pair_index = pair_of(session.pair, section.child("session"));
+    }
+
+    /// Empty: the first pair.
+    std::size_t pair_of(const std::string& name, ConfigSection section) const
+    {
+        const std::size_t pair = name.empty() ? 0 : study_.pair_named(name);
+        if (pair < study_.pairs.size()) return pair;
+        section.complain("pair", fmt::format("the study has no pair \"{}\"", name),
+                         "write it as \"V1 - hV4\"");
+        return 0;
+    }
+
+    /// units  what filters see
+    void check_labels(ConfigSection& section, const Table& units)
+    {
+        if (!settings_.image_labels) return;
+        if (!settings_.multivariate)
+            section.complain("image_labels",
+                             "labels are of the images that align two areas, and none are searched",
+                             "add [relational_control.multivariate]");
+        ConfigSection own = section.child("image_labels");
+        settings_.image_labels->pair_index = pair_of(settings_.image_labels->pair, own);
+        if (own.has_mistakes()) return;
+        labels_ = read_label_table(settings_.image_labels->file, own);
+        parts_ = find_parts(*settings_.image_labels, study_, labels_, units, own);
     }
 
     std::uint64_t images(const CampaignInputs& inputs) const
@@ -196,6 +220,9 @@ private:
         if (settings_.generative) add<GenerativeControl>(settings_, study_, inputs);
         if (settings_.multivariate && settings_.multivariate->compare_optimisers)
             add<OptimiserComparison>(settings_, study_, *agreement_);
+        if (!settings_.image_labels) return;
+        add<SetResponses>(*settings_.image_labels, study_, imported_.get(), labels_);
+        add<LabelStage>(settings_, study_, labels_, parts_);
     }
 
     void add_multivariate_stages(const CampaignInputs& inputs)
@@ -240,6 +267,8 @@ private:
     std::unique_ptr<ImportedResponses> imported_;
     Study study_;
     std::vector<GroupAnalysis> groups_;
+    LabelTable labels_;
+    std::vector<AreaParts> parts_;
     SimilarityViews views_;
     std::unique_ptr<Agreement> agreement_;
     std::vector<std::unique_ptr<ControlStage>> stages_;

@@ -80,6 +80,13 @@ images = 12
 draws = 5000
 generations = 20
 population = 10
+[relational_control.image_labels]
+file = "labels.csv"
+[[relational_control.image_labels.parts]]
+area = "middle"
+first = "half == 1"
+second = "half == 2"
+first_prefers = "odd"
 """,
 }
 # Name: ranks (0: without mpirun), settings.
@@ -164,6 +171,8 @@ def make_recording(file):
 
 def main():
     with Workplace() as place:
+        place.write("labels.csv", "stimulus,label\n" + "".join(
+            f"{item},{'odd' if item % 2 else 'even'}\n" for item in range(ITEMS)))
         tiny_bundle.write(place / "tiny")
         make_recording(place / "recording.npy")
         harness.run_checks(place, *map(check_of, EXPERIMENTS))

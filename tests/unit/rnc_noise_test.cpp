@@ -78,6 +78,30 @@ TEST(SignalToNoise, MatchesAnAnswerByHand)
         std::isnan(signal_to_noise(std::vector<double>{1, 2}, std::vector<std::uint32_t>{0, 1})));
 }
 
+TEST(SignalToNoise, PoolsSetsOfImagesThatWereRepeatedMoreAndLessByDegreesOfFreedom)
+{
+    constexpr std::array<std::uint32_t, 3> repeats{5, 2, 8};  // of 6 images each
+    const std::vector<float> values = normal_table(90, 1, 50);
+    std::vector<double> trials;
+    std::vector<std::uint32_t> image;
+    double scatter = 0.0, freedom = 0.0;
+    for (std::size_t set = 0; set < repeats.size(); ++set)
+        for (std::uint32_t number = 0; number < 6; ++number) {
+            std::vector<double> of_image;
+            for (std::uint32_t repeat = 0; repeat < repeats[set]; ++repeat) {
+                trials.push_back(static_cast<double>(values[trials.size()]) + number);
+                image.push_back(static_cast<std::uint32_t>(set) * 6 + number);
+                of_image.push_back(trials.back());
+            }
+            scatter += sd_of(of_image) * sd_of(of_image) * (repeats[set] - 1.0);
+            freedom += repeats[set] - 1.0;
+        }
+
+    const double noise = scatter / freedom, count = static_cast<double>(trials.size());
+    const double total = sd_of(trials) * sd_of(trials) * (count - 1.0) / count;
+    EXPECT_NEAR(signal_to_noise(trials, image), std::sqrt((total - noise) / noise), 1e-12);
+}
+
 TEST(SignalToNoise, FindsTheRatioOfSimulatedTrials)
 {
     const Recording recording = simulate(20'000, 1, 1.25F, 40);

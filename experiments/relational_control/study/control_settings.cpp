@@ -244,6 +244,8 @@ ControlSettings read_control_settings(ConfigSection& section)
             : Compat::corrected;
     if (section.has("multivariate"))
         settings.multivariate = read_multivariate(section.child("multivariate"), settings.compat);
+    if (section.has("image_labels"))
+        settings.image_labels = read_image_labels(section.child("image_labels"));
     if (section.has("session")) settings.session = read_session(section.child("session"));
     if (section.has("univariate"))
         settings.univariate = read_univariate(section.child("univariate"));

@@ -8,6 +8,7 @@
 
 #include "engine/config/section.hpp"
 #include "experiments/relational_control/generative/generative_settings.hpp"
+#include "experiments/relational_control/labels/label_settings.hpp"
 #include "experiments/relational_control/search/set_search.hpp"
 #include "experiments/relational_control/study/compat.hpp"
 #include "experiments/relational_control/study/session_settings.hpp"
@@ -94,6 +95,7 @@ struct ControlSettings {
     std::vector<ImportedFile> imports;  ///< empty: the responses of the campaign's twins
     std::optional<UnivariateSettings> univariate;
     std::optional<MultivariateSettings> multivariate;
+    std::optional<ImageLabelSettings> image_labels;
     std::optional<SessionSettings> session;
     std::optional<GenerativeSettings> generative;
 };

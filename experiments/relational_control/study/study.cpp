@@ -10,20 +10,6 @@
 namespace twinscreen {
 namespace {
 
-/// The unit table with the columns that only filters see.
-Table with_filter_columns(Table units, std::uint64_t seed)
-{
-    std::vector<std::int64_t> rows, halves;
-    for (std::size_t row = 0; row < units.rows(); ++row) {
-        rows.push_back(static_cast<std::int64_t>(row));
-        const auto bits = draw_bits({seed, DrawStream::split, row, 0});
-        halves.push_back(1 + static_cast<std::int64_t>(below(bits[0], 2)));
-    }
-    units.columns.push_back({"row", "", std::move(rows)});
-    units.columns.push_back({"half", "", std::move(halves)});
-    return units;
-}
-
 std::vector<std::string> distinct(const Table& units, std::string_view column)
 {
     std::vector<std::string> names;
@@ -315,6 +301,19 @@ private:
 };
 
 }  // namespace
+
+Table with_filter_columns(Table units, std::uint64_t seed)
+{
+    std::vector<std::int64_t> rows, halves;
+    for (std::size_t row = 0; row < units.rows(); ++row) {
+        rows.push_back(static_cast<std::int64_t>(row));
+        const auto bits = draw_bits({seed, DrawStream::split, row, 0});
+        halves.push_back(1 + static_cast<std::int64_t>(below(bits[0], 2)));
+    }
+    units.columns.push_back({"row", "", std::move(rows)});
+    units.columns.push_back({"half", "", std::move(halves)});
+    return units;
+}
 
 Study make_study(const ControlSettings& settings, const Table& units, std::uint64_t seed,
                  ConfigSection& section)

@@ -67,6 +67,8 @@ struct Study {
     static constexpr std::size_t fewest_tests = 3;
     /// As many test subjects or more, of which no two share a member.
     bool has_independent_tests() const;
+    /// As many subjects or more, of which no two share a member.
+    bool has_independent_subjects() const;
 
     Table population_table() const;
     Table area_table() const;
@@ -79,10 +81,14 @@ struct Study {
     std::string digest() const;
 };
 
+/// A unit table with the columns that only filters see: `row` (0, 1, ...) and `half` (1 or 2:
+/// random halves of the units, drawn with seed).
+Table with_filter_columns(Table units, std::uint64_t seed);
+
 /// Chooses units, areas, subjects, pairs and folds.
 ///
-/// units  at least the columns id, subject, area (texts), noise_ceiling (numbers). Filters see two
-///        more: `row` (0, 1, ...) and `half` (1 or 2: random halves of the units, drawn with seed)
+/// units  at least the columns id, subject, area (texts), noise_ceiling (numbers). Filters see
+///        two more, as `with_filter_columns` adds them
 /// Mistakes are complained of in the section; then the result is incomplete.
 Study make_study(const ControlSettings& settings, const Table& units, std::uint64_t seed,
                  ConfigSection& section);

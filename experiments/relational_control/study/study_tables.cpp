@@ -24,6 +24,14 @@ bool Study::has_independent_tests() const
     return test_folds() >= fewest_tests;
 }
 
+bool Study::has_independent_subjects() const
+{
+    for (std::size_t subject = 0; subject < subjects.size(); ++subject)
+        for (std::size_t other = subject + 1; other < subjects.size(); ++other)
+            if (share_a_member(subjects[subject], subjects[other])) return false;
+    return subjects.size() >= fewest_tests;
+}
+
 std::size_t Study::pair_named(const std::string& name) const
 {
     for (std::size_t pair = 0; pair < pairs.size(); ++pair) {

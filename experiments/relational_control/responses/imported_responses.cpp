@@ -13,10 +13,12 @@ namespace {
 
 constexpr std::size_t sampled_bytes = std::size_t{1} << 16U;
 
-ArrayHeader header_of(const ReadFile& file, const ImportedFile& imported)
+}  // namespace
+
+ArrayHeader locate_responses(const ReadFile& file, const std::string& dataset)
 {
-    if (imported.file.extension() == ".npy") return read_npy_header(file);
-    return locate_hdf5_dataset(file, imported.dataset);
+    if (file.path().extension() == ".npy") return read_npy_header(file);
+    return locate_hdf5_dataset(file, dataset);
 }
 
 std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t units)
@@ -33,12 +35,10 @@ std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t
     return doubles_of(bytes, header.type);
 }
 
-}  // namespace
-
 ImportedResponses::File ImportedResponses::open(const ImportedFile& imported) const
 {
     ReadFile file(imported.file);
-    const ArrayHeader header = header_of(file, imported);
+    const ArrayHeader header = locate_responses(file, imported.dataset);
     require_complete(file, header);
     const std::string name = imported.file.string();
     TWINSCREEN_REQUIRE(header.shape.size() == 2 && header.values() > 0, data,

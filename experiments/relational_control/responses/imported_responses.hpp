@@ -11,6 +11,12 @@
 
 namespace twinscreen {
 
+/// Where the responses of a .npy file, or of a dataset of an HDF5 file, lie. Throws Error(data).
+ArrayHeader locate_responses(const ReadFile& file, const std::string& dataset);
+
+/// Signal-to-noise ratio of each unit, .npy [units]; NaN without a file. Throws Error(data).
+std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t units);
+
 /// Responses that lie in files, one file for each area of each subject, [images, units].
 class ImportedResponses {
 public:

@@ -245,4 +245,34 @@ first_area = "sub-01_coarse.npy"        # responses [trials, units], z-scored wi
 second_area = "sub-01_fine.npy"
 )toml";
 
+const char* const control_accuracy_example =
+    R"toml(# How well do encoding models predict recorded areas, and are their predictions less noisy than
+# measured responses (Gifford, Jastrzebowska, Singer & Cichy 2024; noise ceilings: Allen et al. 2022)?
+# The scale of responses does not matter: z-score them within sessions, leave out other factors.
+name = "my_accuracy"
+seed = 1
+
+[control_accuracy]
+ceiling_above = 0.5             # units with a larger signal-to-noise ratio of single trials are kept
+permutations = 100000
+# compat = "reference"          # judge the published test, which exchanges scores of different units
+
+[[control_accuracy.recordings]] # one table for each subject and area; parts (FFA-1, FFA-2) share both names
+subject = "sub-01"
+area = "V1"
+measured = "sub-01_V1_betas.npy"        # responses [images, repeats, units]; a trial of NaN was not recorded
+predicted = "sub-01_V1.h5"              # responses of the model [images, units], or .npy
+# dataset = "insilico_fmri_responses"   # of an HDF5 file; "columns/response" of a screen
+# noise_ceiling = "sub-01_V1_ncsnr.npy" # signal-to-noise ratio of each unit; default: from the trials
+# ceiling_above = 0.4                   # for this area alone
+
+# [[control_accuracy.recordings]]       # images shown unequally often:
+# subject = "sub-02"
+# area = "V1"
+# measured = "sub-02_V1_betas.npy"      # responses [trials, units]
+# image = "sub-02_trials.csv"           # column `image`, or .npy [trials]: the image of each trial, from 0; -1: none
+# predicted = "sub-02_V1.h5"            # without it, units of [[twins]] of this subject and area answer [[stimuli]]
+# twin_area = "V1v"                     # ... or of an area of another name
+)toml";
+
 }  // namespace twinscreen

@@ -10,6 +10,7 @@ ExperimentRegistry known_experiments()
     register_fit_readout(registry);
     register_relational_control(registry);
     register_control_session(registry);
+    register_control_accuracy(registry);
     return registry;
 }
 

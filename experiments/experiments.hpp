@@ -13,5 +13,6 @@ void register_encoding_score(ExperimentRegistry& registry);
 void register_fit_readout(ExperimentRegistry& registry);
 void register_relational_control(ExperimentRegistry& registry);
 void register_control_session(ExperimentRegistry& registry);
+void register_control_accuracy(ExperimentRegistry& registry);
 
 }  // namespace twinscreen

@@ -31,6 +31,7 @@ enum class DrawStream : std::uint32_t {
     evolution = 18,
     map_start = 19,
     trial_order = 20,
+    flipped_signs = 21,
 };
 
 /// Where a draw stands: `seed` is the key, (index, stream, item) the counter.

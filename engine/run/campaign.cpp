@@ -108,6 +108,8 @@ std::unique_ptr<StimulusSource> read_shown_set(ConfigSection& section, std::uint
                                                std::uint32_t number)
 {
     const bool grey = section.get_or("grey", false);
+    const bool square_root =
+        section.one_of("brightness", "as_it_is", {"as_it_is", "square_root"}) == "square_root";
     const std::optional<InputTransform> canvas = read_canvas(section);
     auto set = read_set(section, seed, number);
     if (set == nullptr) return set;
@@ -117,6 +119,12 @@ std::unique_ptr<StimulusSource> read_shown_set(ConfigSection& section, std::uint
         return nullptr;
     }
     if (canvas) set = on_canvas(std::move(set), *canvas);
+    if (square_root && section.has("prepared") && section.get_or("prepared", false)) {
+        section.complain("brightness", "values of a prepared array are no levels of brightness",
+                         "brightness is for pictures of 0..255");
+        return nullptr;
+    }
+    if (square_root) set = in_square_root(std::move(set));
     return grey ? in_grey(std::move(set)) : std::move(set);
 }
 

@@ -23,6 +23,11 @@ std::unique_ptr<StimulusSource> concatenate(std::vector<std::unique_ptr<Stimulus
 /// be compared on. A network of three channels sees the grey picture in each.
 std::unique_ptr<StimulusSource> in_grey(std::unique_ptr<StimulusSource> source);
 
+/// The same pictures with 255 * sqrt(level / 255) in place of every level 0..255: 8-bit levels are
+/// truncated, others keep their fraction. So are the synthetic images of the Natural Scenes Dataset
+/// shown to models (Gifford, Jastrzebowska, Singer & Cichy 2024).
+std::unique_ptr<StimulusSource> in_square_root(std::unique_ptr<StimulusSource> source);
+
 /// Synthetic pictures that are drawn once, at the size of this canvas, and then shown to every twin
 /// as a file would be: all twins see the same picture, whatever their own canvas.
 std::unique_ptr<StimulusSource> on_canvas(std::unique_ptr<StimulusSource> source,

@@ -88,6 +88,14 @@ first = "half == 1"
 second = "half == 2"
 first_prefers = "odd"
 """,
+    "control_accuracy": "[control_accuracy]\npermutations = 30000\n" + "".join(f"""
+[[control_accuracy.recordings]]
+subject = "{subject}"
+area = "noise"
+ceiling_above = 0.0
+measured = "trials.npy"
+predicted = "predictions.npy"
+""" for subject in range(40)),
 }
 # Name: ranks (0: without mpirun), settings.
 WAYS = {
@@ -169,12 +177,23 @@ def make_recording(file):
     numpy.save(file, numpy.random.default_rng(1).normal(size=(units, ITEMS, 2)).astype("f4"))
 
 
+def make_trials(place):
+    """Three trials of an area, and what predicts them."""
+    import numpy
+
+    rng = numpy.random.default_rng(2)
+    signal = rng.normal(size=(50, 1, 12))
+    numpy.save(place / "trials.npy", (signal + rng.normal(size=(50, 3, 12))).astype("f4"))
+    numpy.save(place / "predictions.npy", signal[:, 0].astype("f4"))
+
+
 def main():
     with Workplace() as place:
         place.write("labels.csv", "stimulus,label\n" + "".join(
             f"{item},{'odd' if item % 2 else 'even'}\n" for item in range(ITEMS)))
         tiny_bundle.write(place / "tiny")
         make_recording(place / "recording.npy")
+        make_trials(place)
         harness.run_checks(place, *map(check_of, EXPERIMENTS))
 
 

@@ -50,6 +50,26 @@ TEST(Campaign, ExamplesOfAllExperimentsThatNeedNoFilesAreValid)
     EXPECT_NO_THROW(load(registry.find("screen")->example));
 }
 
+TEST(Campaign, ShowsPicturesByTheSquareRootOfTheirBrightness)
+{
+    const std::string canvas = "stimuli.0.canvas=16";
+    const std::string degrees = "stimuli.0.canvas_degrees_per_pixel=0.1";
+    Campaign plain = load(good, {canvas, degrees, "stimuli.0.grey=true"});
+    Campaign rooted =
+        load(good, {canvas, degrees, "stimuli.0.grey=true", "stimuli.0.brightness=square_root"});
+
+    const double level = mean_luminance(plain.stimuli->draw(ItemId{0}, {}));
+    const double root = mean_luminance(rooted.stimuli->draw(ItemId{0}, {}));
+
+    EXPECT_GT(root, level + 30.0);  // 180 for 127
+    EXPECT_THAT(rooted.stimuli->identity(), HasSubstr("square root"));
+    EXPECT_THAT(rooted.stimuli->summary(), HasSubstr("square root of brightness"));
+    EXPECT_EQ(load(good, {canvas, degrees, "stimuli.0.brightness=as_it_is"}).stimuli->identity(),
+              load(good, {canvas, degrees}).stimuli->identity());
+    EXPECT_THAT(test::error_text([] { load(good, {"stimuli.0.brightness=square"}); }),
+                HasSubstr("must be one of \"as_it_is\", \"square_root\""));
+}
+
 TEST(Campaign, AllMistakesAreReportedTogetherInFileOrder)
 {
     const std::string text = test::error_text([] {

@@ -197,12 +197,104 @@ TEST(NoiseTests, FindThatANoiselessModelIsBetterThanTrials)
     const std::vector<float> snr(40, 1.0F / 1.5F);
     const NoiseScores scores = noise_scores(recording.views(), recording.signal, snr);
 
-    const auto tests = noise_tests(scores, {5, 0, 0, 999});
+    for (const Compat compat : {Compat::corrected, Compat::reference}) {
+        const auto tests = noise_tests(scores, compat, {5, 0, 0, 999});
 
-    const std::vector<double> p{tests[0].p(), tests[1].p()};
-    EXPECT_EQ(rejected_at_fdr(p), (std::vector<bool>{true, true}));
-    EXPECT_NEAR(tests[0].observed, mean_of(scores.model_predictions) - mean_of(scores.mean_of_two),
-                1e-12);
+        const std::vector<double> p{tests[0].p(), tests[1].p()};
+        EXPECT_EQ(rejected_at_fdr(p), (std::vector<bool>{true, true}));
+        EXPECT_NEAR(tests[0].observed,
+                    mean_of(scores.model_predictions) - mean_of(scores.mean_of_two), 1e-12);
+        EXPECT_NEAR(tests[1].observed, mean_of(scores.mean_of_two) - mean_of(scores.single_trials),
+                    1e-12);
+    }
+}
+
+TEST(NoiseTests, AreExactWithinVoxelsAndTooCautiousWhereVoxelsThatDifferAreExchanged)
+{
+    // Predictions are as good as the mean of two trials: there is nothing to be found.
+    constexpr std::uint32_t studies = 300, steps = 100;
+    constexpr std::size_t voxels = 20;
+    std::mt19937_64 engine(9);
+    std::normal_distribution<double> normal;
+    std::vector<double> within, pooled;
+    for (std::uint32_t study = 0; study < studies; ++study) {
+        NoiseScores scores;
+        std::array<std::vector<double>, 2> of_condition;
+        for (auto& values : of_condition) values.resize(voxels);
+        for (std::size_t voxel = 0; voxel < voxels; ++voxel) {
+            const double quality = 0.3 * normal(engine);  // shared by both conditions
+            for (auto& values : of_condition) values[voxel] = quality + 0.1 * normal(engine);
+        }
+        for (std::size_t evaluation = 0; evaluation < 3; ++evaluation)
+            for (std::size_t voxel = 0; voxel < voxels; ++voxel) {
+                scores.model_predictions.push_back(of_condition[0][voxel] + 0.02 * normal(engine));
+                scores.mean_of_two.push_back(of_condition[1][voxel] + 0.02 * normal(engine));
+            }
+        scores.single_trials.assign(6 * voxels, 0.0);
+        const PermutationBlock block{2, study, 0, steps - 1};
+        within.push_back(noise_tests(scores, Compat::corrected, block)[0].p());
+        pooled.push_back(noise_tests(scores, Compat::reference, block)[0].p());
+    }
+
+    EXPECT_LT(distance_from_uniform(within, steps), 1.95 / std::sqrt(studies));
+    EXPECT_LE(std::ranges::count_if(pooled, [](double p) { return p <= 0.05; }), 6);  // 15 expected
+}
+
+TEST(NoiseScores, OfImagesInAnotherOrderAreThoseOfPredictorsThatWereMoved)
+{
+    const Recording recording = simulate(40, 3, 1.0F, 12);
+    const std::vector<float> snr(3, 1.0F);
+    std::vector<std::uint32_t> order(40);
+    for (std::uint32_t image = 0; image < 40; ++image) order[image] = (7 * image + 3) % 40;
+    std::vector<float> moved;
+    for (const std::uint32_t image : order)
+        for (std::size_t voxel = 0; voxel < 3; ++voxel)
+            moved.push_back(recording.signal[image * 3 + voxel]);
+
+    const NoiseScores scores = noise_scores(recording.views(), recording.signal, snr, order);
+
+    for (std::size_t target = 0; target < 3; ++target)
+        for (std::size_t voxel = 0; voxel < 3; ++voxel)
+            EXPECT_NEAR(scores.model_predictions[target * 3 + voxel],
+                        naive_accuracy(moved, recording.trials[target], 3, voxel, 1.0, 1.0), 1e-12);
+    EXPECT_LT(mean_of(scores.mean_of_two), 0.2);
+}
+
+TEST(SignFlips, HaveTheDistributionOfAllSigns)
+{
+    const std::vector<double> differences{0.7, -0.2, 0.5, 0.1, 0.9, -0.4, 0.3};
+    std::vector<double> all;
+    std::uint32_t as_large = 0;
+    for (std::uint32_t signs = 0; signs < 128; ++signs) {
+        double sum = 0.0;
+        for (std::size_t at = 0; at < 7; ++at)
+            sum += (signs >> at & 1U) != 0U ? -differences[at] : differences[at];
+        all.push_back(sum / 7.0);
+        as_large += sum / 7.0 >= 1.9 / 7.0 - 1e-12 ? 1U : 0U;
+    }
+    constexpr std::uint32_t draws = 20'000;
+
+    const PermutationTest test = flip_signs(differences, {3, 0, 0, draws});
+
+    const double wanted = as_large / 128.0;
+    EXPECT_NEAR(test.observed, 1.9 / 7.0, 1e-15);
+    EXPECT_NEAR(test.p(), wanted, 4.0 * std::sqrt(wanted * (1.0 - wanted) / draws));
+    EXPECT_NEAR(test.sd() / sd_of(all), 1.0, 4.0 / std::sqrt(2.0 * draws) + 1.0 / 256.0);
+}
+
+TEST(SignFlips, OfOnePairAreOneHalfAtBestAndOfManyFindASmallEffect)
+{
+    EXPECT_NEAR(flip_signs(std::vector<double>{0.3}, {1, 0, 0, 9999}).p(), 0.5, 0.02);
+    EXPECT_EQ(flip_signs(std::vector<double>{0.0, 0.0}, {1, 0, 0, 99}).p(), 1.0);
+    EXPECT_TRUE(std::isnan(flip_signs(std::vector<double>{0.1, std::nan("")}, {1, 0, 0, 9}).p()));
+    std::vector<double> many(200);
+    for (std::size_t at = 0; at < many.size(); ++at) many[at] = at % 3 == 0 ? -0.1 : 0.1;
+
+    EXPECT_EQ(flip_signs(many, {1, 0, 0, 999}).p(), 1e-3);
+    const PermutationTest first = flip_signs(many, {1, 0, 0, 500});
+    PermutationTest both = first;
+    both.merge(flip_signs(many, {1, 0, 500, 499}));
+    EXPECT_EQ(both.p(), 1e-3);
 }
 
 /// Null values of a full shuffle of the pooled values, cut after `split`.

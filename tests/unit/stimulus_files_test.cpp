@@ -330,6 +330,34 @@ TEST_F(Files, OfArraysAreReadInEveryLayoutAndType)
     EXPECT_EQ(grey.width, 20);
 }
 
+TEST_F(Files, ShownByTheSquareRootOfBrightnessAreTruncatedWhereTheyHave8Bits)
+{
+    std::vector<std::uint8_t> bytes(3 * 256);
+    std::vector<float> floats(bytes.size());
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        bytes[i] = static_cast<std::uint8_t>(i / 3);
+        floats[i] = static_cast<float>(i) / 3.0F;
+    }
+    npy("bytes.npy", ElementType::u8, {1, 1, 256, 3}, bytes.data());
+    npy("floats.npy", ElementType::f32, {1, 1, 256, 3}, floats.data());
+
+    const auto of_bytes = in_square_root(source("npy = \"bytes.npy\"\nlayout = \"nhwc\""));
+    const auto of_floats =
+        in_square_root(source("npy = \"floats.npy\"\nlayout = \"nhwc\"\nrange = [0, 255]"));
+    const Picture eight_bits = of_bytes->draw(ItemId{0}, no_canvas);
+    const Picture fractions = of_floats->draw(ItemId{0}, no_canvas);
+
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+        // The largest root whose square is not above 255 * level.
+        const unsigned root = eight_bits.pixels.values<std::uint8_t>()[i];
+        EXPECT_LE(root * root, 255U * (i / 3));
+        EXPECT_GT((root + 1) * (root + 1), 255U * (i / 3));
+        EXPECT_NEAR(fractions.pixels.values<float>()[i], 255.0 * std::sqrt(floats[i] / 255.0),
+                    1e-4);
+    }
+    EXPECT_NE(of_bytes->identity(), source("npy = \"bytes.npy\"\nlayout = \"nhwc\"")->identity());
+}
+
 TEST_F(Files, OfArraysThatLeaveADoubtAreRefused)
 {
     const std::vector<float> values(2 * 3 * 4 * 3, 7.0F);

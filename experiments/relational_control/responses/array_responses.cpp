@@ -1,20 +1,18 @@
-#include <cmath>
+#include "experiments/relational_control/responses/array_responses.hpp"
+
+#include <algorithm>
 #include <limits>
 
-#include "engine/base/read_file.hpp"
 #include "engine/stimulus/hdf5_dataset.hpp"
 #include "experiments/recording.hpp"
 #include "experiments/relational_control/responses/response_file.hpp"
 
 namespace twinscreen {
-namespace {
 
-constexpr std::size_t sampled_bytes = std::size_t{1} << 16U;
-
-ArrayHeader header_of(const ReadFile& file, const ImportedFile& imported)
+ArrayHeader locate_responses(const ReadFile& file, const std::string& dataset)
 {
-    if (imported.file.extension() == ".npy") return read_npy_header(file);
-    return locate_hdf5_dataset(file, imported.dataset);
+    if (file.path().extension() == ".npy") return read_npy_header(file);
+    return locate_hdf5_dataset(file, dataset);
 }
 
 std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t units)
@@ -31,10 +29,14 @@ std::vector<double> read_ceilings(const std::filesystem::path& path, std::size_t
     return doubles_of(bytes, header.type);
 }
 
+namespace {
+
+constexpr std::size_t sampled_bytes = std::size_t{1} << 16U;
+
 class ArrayResponses final : public ResponseFile {
 public:
     explicit ArrayResponses(const ImportedFile& imported)
-        : file_(imported.file), header_(header_of(file_, imported))
+        : file_(imported.file), header_(locate_responses(file_, imported.dataset))
     {
         check_header();
         const std::size_t width = header_.shape[1];

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.hpp"
 #include "kernels/partial_shuffle.hpp"
+#include "kernels/set_draw.hpp"
 
 namespace twinscreen {
 namespace {
@@ -38,6 +39,25 @@ PermutationTest permute_groups(std::span<const double> first, std::span<const do
         for (const std::uint32_t at : drawn) sum += pooled[at];
         test.add(draws_first ? sum / size - (total - sum) / rest
                              : (total - sum) / size - sum / rest);
+    }
+    return test;
+}
+
+PermutationTest flip_signs(std::span<const double> differences, const PermutationBlock& block)
+{
+    const auto pairs = static_cast<double>(differences.size());
+    const double total = sum_of(differences);
+    PermutationTest test{.observed = total / pairs, .tail = Tail::at_least};
+    constexpr std::size_t bits = 32;
+    for (std::uint32_t t = block.first; t < block.first + block.count; ++t) {
+        DrawWords words(block.address(DrawStream::flipped_signs, t));
+        double flipped = 0.0;
+        std::uint32_t word = 0;
+        for (std::size_t pair = 0; pair < differences.size(); ++pair, word >>= 1U) {
+            if (pair % bits == 0) word = words.next();
+            if ((word & 1U) != 0U) flipped += differences[pair];
+        }
+        test.add((total - 2.0 * flipped) / pairs);
     }
     return test;
 }

@@ -16,4 +16,12 @@ namespace twinscreen {
 PermutationTest permute_groups(std::span<const double> first, std::span<const double> second,
                                std::size_t split, const PermutationBlock& block);
 
+/// Whether the mean of paired differences is above 0: one-sided, against random signs of each
+/// (Fisher 1935), where a pair may be swapped without effect. Ties count, so that few pairs do not
+/// give a small p: at best 1 / 2^pairs. Stream flipped_signs, the sign of pair j is bit j mod 32 of
+/// word j / 32.
+///
+/// returns  observed = mean difference; with NaN among the values everything is NaN
+PermutationTest flip_signs(std::span<const double> differences, const PermutationBlock& block);
+
 }  // namespace twinscreen

@@ -36,6 +36,25 @@ std::vector<double> known_scores(const std::vector<std::vector<double>>& scores,
     return kept;
 }
 
+/// Mean over the evaluations of each voxel.
+///
+/// scores  [evaluations, voxels]
+std::vector<double> voxel_means(const std::vector<double>& scores, std::size_t voxels)
+{
+    std::vector<double> means(voxels, 0.0);
+    for (std::size_t at = 0; at < scores.size(); ++at) means[at % voxels] += scores[at];
+    for (double& mean : means)
+        mean *= static_cast<double>(voxels) / static_cast<double>(scores.size());
+    return means;
+}
+
+std::vector<double> differences(const std::vector<double>& first, const std::vector<double>& second)
+{
+    std::vector<double> result(first.size());
+    for (std::size_t at = 0; at < result.size(); ++at) result[at] = first[at] - second[at];
+    return result;
+}
+
 }  // namespace
 
 double noise_share(std::span<const RepeatedImages> groups)
@@ -117,11 +136,13 @@ std::vector<float> mean_of_trials(std::span<const std::span<const float>> trials
 }
 
 NoiseScores noise_scores(const std::array<std::span<const float>, trial_count>& trials,
-                         std::span<const float> predicted, std::span<const float> snr)
+                         std::span<const float> predicted, std::span<const float> snr,
+                         std::span<const std::uint32_t> order)
 {
     std::array<std::vector<std::vector<double>>, trial_count> scores;  // by kind of responses
     const auto score = [&](std::span<const float> responses, std::size_t target) {
-        return voxel_accuracy(responses, trials[target], snr, single_trial);
+        const std::vector<float> moved = rows_in_order(responses, snr.size(), order);
+        return voxel_accuracy(order.empty() ? responses : moved, trials[target], snr, single_trial);
     };
     for (std::size_t target = 0; target < trial_count; ++target) {
         const std::array<std::span<const float>, 2> others{trials[(target + 1) % trial_count],
@@ -139,16 +160,33 @@ NoiseScores noise_scores(const std::array<std::span<const float>, trial_count>& 
             known_scores(scores[2], is_known)};
 }
 
-std::array<PermutationTest, 2> noise_tests(const NoiseScores& scores, const PermutationBlock& block)
+std::vector<float> rows_in_order(std::span<const float> table, std::size_t columns,
+                                 std::span<const std::uint32_t> order)
+{
+    std::vector<float> rows;
+    rows.reserve(order.size() * columns);
+    for (const std::uint32_t row : order) {
+        const auto from = table.subspan(row * columns, columns);
+        rows.insert(rows.end(), from.begin(), from.end());
+    }
+    return rows;
+}
+
+std::array<PermutationTest, 2> noise_tests(const NoiseScores& scores, Compat compat,
+                                           const PermutationBlock& block)
 {
     PermutationBlock first = block;
     PermutationBlock second = block;
     first.item = 2 * block.item;
     second.item = 2 * block.item + 1;
-    return {permute_groups(scores.model_predictions, scores.mean_of_two,
-                           scores.model_predictions.size(), first),
-            permute_groups(scores.mean_of_two, scores.single_trials, scores.mean_of_two.size(),
-                           second)};
+    const auto& [single, of_two, predictions] = scores;
+    if (compat == Compat::reference)
+        return {permute_groups(predictions, of_two, predictions.size(), first),
+                permute_groups(of_two, single, of_two.size(), second)};
+    const std::size_t voxels = predictions.size() / trial_count;
+    const std::vector<double> means = voxel_means(of_two, voxels);
+    return {flip_signs(differences(voxel_means(predictions, voxels), means), first),
+            flip_signs(differences(means, voxel_means(single, voxels)), second)};
 }
 
 }  // namespace twinscreen

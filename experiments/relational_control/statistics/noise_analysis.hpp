@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experiments/relational_control/statistics/group_difference.hpp"
+#include "experiments/relational_control/study/compat.hpp"
 
 namespace twinscreen {
 
@@ -65,17 +66,28 @@ struct NoiseScores {
 /// trials     [3][images, voxels]
 /// predicted  [images, voxels]
 /// snr        [voxels]
+/// order      [images]  the response to which image predicts each image: a permutation gives the
+///            scores of chance; empty: its own
 NoiseScores noise_scores(const std::array<std::span<const float>, 3>& trials,
-                         std::span<const float> predicted, std::span<const float> snr);
+                         std::span<const float> predicted, std::span<const float> snr,
+                         std::span<const std::uint32_t> order = {});
+
+/// Rows of a table [rows, columns] in another order: row i of the result is row order[i].
+std::vector<float> rows_in_order(std::span<const float> table, std::size_t columns,
+                                 std::span<const std::uint32_t> order);
 
 /// Two one-sided tests: model predictions above means of two trials, and these above single trials.
 /// Correct their p-values as one family.
 ///
-/// As published, all scores of all voxels are exchanged freely, although those of one voxel go
-/// together: the p-values are too small.
+/// As published (Compat::reference), all scores of all voxels are exchanged freely, as if voxels
+/// were alike: where their signal-to-noise ratios differ, these differences make the null wide and
+/// hide effects. Corrected, the mean scores of a voxel under both conditions are swapped as a pair:
+/// exact where the noise of one voxel is independent of that of the others. Noise that voxels share
+/// makes p too small in both; `flip_signs` of the effects of subjects does not suffer from it.
 ///
+/// scores      of at least one voxel
 /// block.item  draws stand at items 2 * item and 2 * item + 1
-std::array<PermutationTest, 2> noise_tests(const NoiseScores& scores,
+std::array<PermutationTest, 2> noise_tests(const NoiseScores& scores, Compat compat,
                                            const PermutationBlock& block);
 
 }  // namespace twinscreen

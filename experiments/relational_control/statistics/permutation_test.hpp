@@ -22,8 +22,9 @@ struct PermutationBlock {
     }
 };
 
-/// Which null values count as more extreme than the observed one.
-enum class Tail { above, below };
+/// Which null values count as more extreme than the observed one. Ties count where few different
+/// null values are possible, the observed one among them.
+enum class Tail { above, below, at_least };
 
 /// One observed value and what is known of its null values.
 ///
@@ -33,17 +34,25 @@ struct PermutationTest {
     double observed = std::numeric_limits<double>::quiet_NaN();
     Tail tail = Tail::above;
     std::uint64_t iterations = 0;
-    std::uint64_t more_extreme = 0;  ///< strictly
+    std::uint64_t more_extreme = 0;  ///< as the tail says
     double sum = 0.0;                ///< of the null values
     double squares = 0.0;            ///< of the null values
 
     void add(double null_value) noexcept
     {
         ++iterations;
-        const bool is_more = tail == Tail::above ? null_value > observed : null_value < observed;
-        more_extreme += is_more ? 1U : 0U;
+        more_extreme += is_more_extreme(null_value) ? 1U : 0U;
         sum += null_value;
         squares += null_value * null_value;
+    }
+    bool is_more_extreme(double null_value) const noexcept
+    {
+        switch (tail) {
+            case Tail::above: return null_value > observed;
+            case Tail::below: return null_value < observed;
+            case Tail::at_least: return null_value >= observed;
+        }
+        return false;
     }
     /// later  of the same test, with other iterations
     void merge(const PermutationTest& later);

@@ -21,7 +21,7 @@ constexpr int repeats = 3;
 void draw_null(const StoredSimilarities& stored, std::uint64_t first, std::uint64_t end)
 {
     const auto similarity = from_stored(stored);
-    const std::uint64_t at_once = similarity->sets_at_once();
+    const std::uint64_t at_once = similarity->sets_at_once(set_size);
     std::vector<std::uint32_t> sets(at_once * set_size);
     std::vector<double> scores(at_once);
     for (; first < end; first += at_once) {

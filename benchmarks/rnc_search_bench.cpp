@@ -65,10 +65,10 @@ Facts facts_of(std::uint32_t items)
 
 void report_scoring(PairSimilarity& similarity, const std::string& case_name)
 {
-    for (const std::size_t at_once : {std::size_t{2'200}, similarity.sets_at_once()}) {
+    for (const std::size_t at_once : {std::size_t{2'200}, similarity.sets_at_once(set_size)}) {
         Facts facts = facts_of(similarity.items());
         facts["sets_at_once"] = at_once;
-        const bool is_most = at_once == similarity.sets_at_once();
+        const bool is_most = at_once == similarity.sets_at_once(set_size);
         report(case_name, "scored_alone", "sets/s", scoring_rates(similarity, at_once, repeats),
                is_most ? bench::at_least(100'000) : bench::Target{}, facts);
     }
@@ -158,7 +158,7 @@ void many_images(const std::string& peer, const std::filesystem::path& scratch)
         const auto similarity = from_stored(similarities.view());
         report_scoring(*similarity, "stored_huge_pages");
         report_generations(*similarity, "stored_huge_pages");
-        ours.scored = scoring_rates(*similarity, similarity->sets_at_once(), 1).front();
+        ours.scored = scoring_rates(*similarity, similarity->sets_at_once(set_size), 1).front();
         ours.whole =
             generation_rate(*similarity, settings_of(SearchMethod::genetic, Objective::align), 216);
         const MadeSimilarities in_file(similarities, scratch / "similarities.bin");

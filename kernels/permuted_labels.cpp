@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "engine/base/error.hpp"
 #include "kernels/draw_words.hpp"
@@ -141,6 +142,41 @@ LabelCorrelations::Pairs correlations_of(const LaneSums& lane_sums, double image
     return pairs;
 }
 
+/// Deviations from the mean of an area; empty where it does not vary but by rounding.
+std::vector<double> deviations(std::span<const float> responses, std::size_t areas,
+                               std::size_t area)
+{
+    std::vector<double> values;
+    double sum = 0.0;
+    for (std::size_t at = area; at < responses.size(); at += areas) {
+        values.push_back(static_cast<double>(responses[at]));
+        sum += values.back();
+    }
+    const auto images = static_cast<double>(values.size());
+    const double mean = sum / images;
+    double squares = 0.0;
+    for (double& value : values) {
+        value -= mean;
+        squares += value * value;
+    }
+    if (!(squares > 1e-24 * mean * mean * images)) values.clear();
+    return values;
+}
+
+double correlation(const std::vector<double>& x, const std::vector<double>& y)
+{
+    if (x.empty() || y.empty()) return std::numeric_limits<double>::quiet_NaN();
+    double xx = 0.0;
+    double yy = 0.0;
+    double xy = 0.0;
+    for (std::size_t at = 0; at < x.size(); ++at) {
+        xx += x[at] * x[at];
+        yy += y[at] * y[at];
+        xy += x[at] * y[at];
+    }
+    return xy / std::sqrt(xx * yy);
+}
+
 }  // namespace
 
 void draw_labels(DrawAddress at, std::uint32_t block, std::uint32_t labels,
@@ -169,30 +205,25 @@ LabelCorrelations::LabelCorrelations(std::span<const float> responses, std::uint
         for (std::size_t area = 0; area < areas; ++area)
             columns_[area * padded_ + image] =
                 static_cast<float>(static_cast<double>(responses[image * areas + area]) - mean);
-}
 
-template <class DrawBlock>
-LabelCorrelations::Pairs LabelCorrelations::correlate(const DrawBlock& draw_block) const
-{
-    LaneSums sums{};
-    std::array<LabelCode, label_block> codes{};  // 0 keeps the labels
-    for (std::size_t first = 0; first < padded_; first += label_block) {
-        draw_block(static_cast<std::uint32_t>(first / label_block), codes);
-        add_block(columns_.data() + first, padded_, codes.data(), sums);
-    }
-    return correlations_of(sums, static_cast<double>(images_));
-}
-
-LabelCorrelations::Pairs LabelCorrelations::observed() const
-{
-    return correlate([](std::uint32_t, std::span<LabelCode, label_block>) {});
+    // Sums of single floats would lose areas that vary little beside their distance.
+    std::array<std::vector<double>, most_labels> apart;
+    for (std::size_t area = 0; area < areas; ++area)
+        apart[area] = deviations(responses, areas, area);
+    for (std::size_t a = 0; a < areas; ++a)
+        for (std::size_t b = a + 1; b < areas; ++b)
+            observed_[label_pair(a, b)] = correlation(apart[a], apart[b]);
 }
 
 LabelCorrelations::Pairs LabelCorrelations::permuted(DrawAddress at) const
 {
-    return correlate([&](std::uint32_t block, std::span<LabelCode, label_block> codes) {
-        draw_labels(at, block, areas_, codes);
-    });
+    LaneSums sums{};
+    std::array<LabelCode, label_block> codes{};
+    for (std::size_t first = 0; first < padded_; first += label_block) {
+        draw_labels(at, static_cast<std::uint32_t>(first / label_block), areas_, codes);
+        add_block(columns_.data() + first, padded_, codes.data(), sums);
+    }
+    return correlations_of(sums, static_cast<double>(images_));
 }
 
 }  // namespace twinscreen

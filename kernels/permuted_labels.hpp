@@ -44,27 +44,25 @@ TWINSCREEN_FUNCTION constexpr void relabel(LabelCode code, T* values) noexcept
 class LabelCorrelations {
 public:
     static constexpr std::size_t most_pairs = 6;
-    /// Pearson's r of pairs (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3); those of areas that do
-    /// not exist have no meaning.
+    /// Pearson's r of pairs (0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3); NaN where an area does
+    /// not vary. Those of areas that do not exist have no meaning.
     using Pairs = std::array<double, most_pairs>;
 
     /// responses  [images, areas]  without NaN, at least two images
     LabelCorrelations(std::span<const float> responses, std::uint32_t areas);
 
-    /// With the labels that are there.
-    Pairs observed() const;
+    /// With the labels that are there: in double, about the mean of each area.
+    const Pairs& observed() const noexcept { return observed_; }
     /// With labels drawn by `draw_labels`.
     Pairs permuted(DrawAddress at) const;
 
 private:
-    template <class DrawBlock>
-    Pairs correlate(const DrawBlock& draw_block) const;
-
     std::size_t images_;
     std::uint32_t areas_;
     std::size_t padded_;  // a multiple of label_block
     std::vector<float>
         columns_;  // [most_labels, padded] minus the mean of all, 0 beyond the images
+    Pairs observed_{};
 };
 
 /// Where the pair of areas first < second stands in `LabelCorrelations::Pairs`.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "engine/base/digest.hpp"
+#include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
 #include "engine/run/input_reader.hpp"
 #include "engine/store/raw_file.hpp"
@@ -71,8 +72,11 @@ void write_state(const fs::path& path, const std::string& owner, std::span<const
         const Header header = header_of(owner, state);
         file.write(0, std::as_bytes(std::span(&header, 1)));
         file.write(sizeof(header), state);
+        TWINSCREEN_FAILPOINT("scratch: state written");
         file.flush();
+        TWINSCREEN_FAILPOINT("scratch: state flushed");
         fs::rename(unfinished, path);
+        TWINSCREEN_FAILPOINT("scratch: state renamed");
     } catch (const std::exception&) {
         std::error_code ignored;
         fs::remove(unfinished, ignored);
@@ -155,6 +159,7 @@ try {
         if (is_ours(entry.path())) files.push_back(entry.path());
     std::error_code ignored;
     for (const fs::path& file : files) fs::remove(file, ignored);
+    TWINSCREEN_FAILPOINT("scratch: folder emptied");
     // A folder that holds something else stays, and so does a link that somebody made.
     if (rmdir(stage_folder.c_str()) == 0) rmdir(stage_folder.parent_path().c_str());
 } catch (const std::exception&) {

@@ -127,6 +127,7 @@ void Worker::seal(const Shard& shard, const ShardReport& report,
                          told.finished_s = clock.seconds();
                          std::error_code ignored;  // it is removed with its folder
                          if (!leftover.empty()) std::filesystem::remove(leftover, ignored);
+                         TWINSCREEN_FAILPOINT("seal: state removed");
                          queue.completed(told);
                      });
 }

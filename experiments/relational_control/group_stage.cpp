@@ -98,7 +98,7 @@ void GroupStage::run(const Shard& shard, ShardTools& tools)
     const std::uint64_t item = index_of(shard.items.first);
     const std::vector<TrendTests> tests =
         test({&analyses_[item / study_.test_folds()], 1 + item % study_.test_folds(),
-              static_cast<std::uint32_t>(item), tools.seed});
+              static_cast<std::uint32_t>(item), tools.seed, tools.check_stop});
     std::vector<double> trends, p, family, marks, means(rows_.size() * group_count(), nan);
     const Trend counted = counted_trend(settings_.compat);
     for (std::size_t row = 0; row < rows_.size(); ++row) {

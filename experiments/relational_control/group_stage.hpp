@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "experiments/relational_control/control_stage.hpp"
 #include "experiments/relational_control/group_analysis.hpp"
 
@@ -25,6 +27,7 @@ protected:
         std::size_t fold = 0;
         std::uint32_t item = 0;  ///< addresses the draws
         std::uint64_t seed = 0;
+        std::function<void()> check_stop;
     };
 
     /// family  rows that are corrected together; those behind stand alone

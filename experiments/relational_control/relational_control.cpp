@@ -47,6 +47,10 @@ public:
         study_ = make_study(settings_, units, inputs.seed, section);
         if (section.has_mistakes()) return;
         groups_ = find_groups(settings_, study_, section);
+        if (!groups_.empty() && study_.test_folds() == 0)
+            section.complain("group_analysis",
+                             "groups of pairs are compared in held-out subjects, and no subject "
+                             "can be held out");
         check_session(section, inputs);
         check_labels(section, with_filter_columns(std::move(units), inputs.seed));
         check_set_sizes(section, inputs);
@@ -80,7 +84,14 @@ public:
     std::vector<std::string> report(const StageResults& results, const CampaignInputs& inputs,
                                     const std::filesystem::path& folder) override
     {
-        return current_->report(results, inputs, folder);
+        std::vector<std::string> lines = current_->report(results, inputs, folder);
+        const std::size_t tested = study_.test_folds(), subjects = study_.subjects.size();
+        if (current_ == stages_.front().get() && settings_.leave_one_out && tested < subjects)
+            lines.push_back(fmt::format(
+                "{} of {} subjects can be held out and tested: the rest share members with all "
+                "others, or there are no others",
+                tested, subjects));
+        return lines;
     }
 
 private:
@@ -181,6 +192,10 @@ private:
 
     void check_set_sizes(ConfigSection& section, const CampaignInputs& inputs) const
     {
+        constexpr std::uint64_t most_images = std::uint64_t{1} << 31U;
+        if (images(inputs) > most_images)
+            section.complain("responses", fmt::format("{} images to choose from (at most {})",
+                                                      images(inputs), most_images));
         const auto check = [&](const char* part, std::uint32_t size) {
             if (size > images(inputs))
                 section.child(part).complain(
@@ -202,6 +217,12 @@ private:
         if (!settings_.patterns)
             section.complain("patterns", "multivariate control needs patterns",
                              "remove patterns = false");
+        for (const Population& population : study_.populations)
+            if (population.units.size() < 2)
+                section.complain("units",
+                                 fmt::format("one unit of area '{}' of subject '{}' is kept, and "
+                                             "multivariate control takes two or more",
+                                             study_.areas[population.area], population.subject));
     }
 
     void add_stages(const CampaignInputs& inputs)

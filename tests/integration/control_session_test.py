@@ -143,6 +143,8 @@ def mistakes_are_told_with_their_place(place):
            "image 1 is shown less than twice")
     refuse('first_area = "means_one_0.npy"', 'first_area = "nothing.npy"', "does not exist")
     refuse('["V1", "V4"]', '["V1"]', "two texts, one for each area")
+    refuse('["V1", "V4"]', '["V4", "V1"]', "wrong.toml:4:",
+           "the pictures were chosen for first 'V1', then 'V4'", 'areas = ["V1", "V4"]')
     refuse("permutations = 500", "permutations = 500\nceiling_above = 900", "0 of 30 units")
     refuse('subject = "two"', 'subject = "one"', "subject 'one' is given twice")
     write_table(place / "few.csv", ("image", "set"), [(1, "align"), (2, "baseline")])

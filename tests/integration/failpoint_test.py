@@ -19,6 +19,10 @@ import harness
 from harness import Failpoint, Ledger, Workplace, content_hash, run, runs_of, shards_of, start
 
 h5py = harness.h5py_or_skip()
+try:
+    import numpy as np
+except ImportError as missing:
+    harness.skip(f"this Python lacks a package: {missing}")
 
 CAMPAIGN = """
 seed = 3
@@ -89,6 +93,32 @@ VERIFYING_STEPS = {
     "verify: torn shard reopened": ALL,
     "verify: rows of a torn shard unmarked": ALL,
 }
+# Reached only where shards keep their states (CHAINS); how often a process alone comes there before
+# it is killed.
+SCRATCH_STEPS = {
+    "scratch: state written": 7,
+    "scratch: state flushed": 7,
+    "scratch: state renamed": 7,
+    "seal: state removed": 8,
+    "scratch: folder emptied": 1,
+}
+CHAINS = '''
+seed = 3
+[relational_control]
+units = ""
+''' + "".join(f'''[[relational_control.responses]]
+file = "{subject}{area}.npy"
+subject = "{subject}"
+area = "{area}"
+''' for subject in "abc" for area in ("V1", "V4")) + '''
+[relational_control.multivariate]
+images = 8
+draws = 2000
+generations = 20
+population = 5
+[run]
+scratch_seconds = 0.0
+'''
 DELICATE = [
     "create: file closed",
     "create: file renamed",
@@ -214,8 +244,45 @@ def can_follow(first, second):
     return not is_past("summary: recorded") or second.startswith("close: file")
 
 
+def prepare_chains(place):
+    rng = np.random.default_rng(0)
+    for subject in "abc":
+        for area in ("V1", "V4"):
+            np.save(place / f"{subject}{area}.npy", rng.normal(size=(60, 9)).astype("f4"))
+    place.chains = place.write("chains.toml", CHAINS)
+    run("run", place.chains, "--out", place / "calm_chains")
+
+
+def kill_chains(place, step, ranks, victim):
+    """A kill while a state is saved or removed; then the same bytes, and no state stays behind."""
+    for _ in range(ATTEMPTS):
+        store = place / f"hurt{next(place.numbers)}"
+        hit = SCRATCH_STEPS[step] if ranks == 0 else 1
+        failpoint = Failpoint(place, step, victim, hit=hit)
+        with start("run", place.chains, "--out", store, ranks=ranks, failpoint=failpoint) as job:
+            result = job.wait(60)
+        if failpoint.was_reached():
+            assert result.code != 0, result
+            harness.wait_until(lambda: not harness.leftovers(store), "the ranks to leave", PROMISE_S)
+            run("run", place.chains, "--out", store, ranks=OTHER_RANKS[ranks])
+            assert content_hash(store) == content_hash(place / "calm_chains"), (step, ranks, victim)
+            assert not (store / "scratch").exists(), sorted((store / "scratch").rglob("*"))
+            shutil.rmtree(store)
+            return
+        shutil.rmtree(store)
+    raise AssertionError(f"{step} was not reached in {ATTEMPTS} attempts, {ranks} ranks, {victim}")
+
+
+def chain_kills():
+    for step in SCRATCH_STEPS:
+        for ranks in OTHER_RANKS:
+            for victim in victims_of(ranks):
+                if victim == 0 or step != "scratch: folder emptied":  # rank 0 empties it
+                    yield [step], ranks, victim
+
+
 def every_step_is_listed():
-    listed = {**STEPS, **VERIFYING_STEPS}
+    listed = {**STEPS, **VERIFYING_STEPS, **SCRATCH_STEPS}
     assert sorted(harness.steps_in_source()) == sorted(listed), "steps and source differ"
 
 
@@ -224,8 +291,11 @@ def run_side_by_side(place, kills):
 
     def one(kill):
         began = time.monotonic()
-        kill_and_recover(place, *kill)
         steps, ranks, victim = kill[:3]
+        if steps[0] in SCRATCH_STEPS:
+            kill_chains(place, steps[0], ranks, victim)
+        else:
+            kill_and_recover(place, *kill)
         print(f"ok: {', then '.join(steps)}; rank {victim} of {max(1, ranks)} "
               f"({time.monotonic() - began:.1f} s)", flush=True)
 
@@ -252,7 +322,9 @@ def main():
         place.calm_hash = content_hash(place / "calm")
         place.shards = harness.verify(place / "calm")["shards"]
         prepare_torn_store(place)
-        kills = itertools.chain(single_kills(), pairs_of_kills() if settings.pairs else ())
+        prepare_chains(place)
+        kills = itertools.chain(single_kills(), chain_kills(),
+                                pairs_of_kills() if settings.pairs else ())
         run_side_by_side(place, [kill for kill in kills if settings.only in " then ".join(kill[0])])
 
 

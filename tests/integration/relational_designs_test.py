@@ -3,10 +3,11 @@ twins against files with the same responses, unpaired animals, halves of units, 
 
 import collections
 import csv
+import shutil
 import struct
 
 import harness
-from harness import Workplace, content_hash, refused, run
+from harness import STORE_CODE, Workplace, content_hash, refused, run
 
 h5py = harness.h5py_or_skip()
 try:
@@ -230,6 +231,11 @@ def chosen_sets_are_written_for_a_session(place):
     assert shown == {row["image"]: 8 for row in images}
     refused(2, "the study has no pair", command=(
         "check", place / "session.toml", "--set", "relational_control.session.pair='V1 - V9'"))
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    refused(STORE_CODE, "the folder of the session cannot be made", command=(
+        "run", place / "session.toml", "--out", place / "twins"))
+    folder.unlink()
 
 
 def unpaired(place):

@@ -71,6 +71,8 @@ def make_files(place):
     place.write("text.npy", "no array")
     place.write("nobody.csv", "id,accuracy\nx,1\n")
     place.write("nameless.csv", "unit,accuracy\nx,1\n")
+    place.write("twice.csv", "id,accuracy\na/V1/0,1\na/V1/1,1\na/V1/0,2\n")
+    place.write("words.csv", "id,accuracy\na/V1/0,high\n")
 
 
 def refused_before_it_runs(place, text, *sentences, ranks=0):
@@ -153,6 +155,10 @@ def mistakes_of_a_study_have_their_place(place):
             (f"bad.toml:{last + 1}:8: error: ", "nobody.csv: names none of the 72 units (by id)"),
         "[[relational_control.unit_scores]]\nfile = 'nameless.csv'\n":
             ("nameless.csv: no column of texts named 'id'",),
+        "[[relational_control.unit_scores]]\nfile = 'twice.csv'\n":
+            ("twice.csv: unit 'a/V1/0' is named twice",),
+        "[[relational_control.unit_scores]]\nfile = 'words.csv'\n":
+            ("words.csv: no column of numbers",),
         "[relational_control.mutlivariate]\n":
             ("unknown key 'mutlivariate'", "did you mean 'multivariate'?"),
     }.items():
@@ -185,6 +191,7 @@ def numbers_must_fit_the_images(place):
         (MULTIVARIATE, "images = 'x'", "multivariate.images is a string, expected a whole number"),
         (UNIVARIATE, "images = 1\nimges = 10", "unknown key 'imges' in [relational_control.univariate]"),
         (MULTIVARIATE, "images = 10\npopulaton = 3", "did you mean 'population'?"),
+        (MULTIVARIATE, f"images = 10\nmutated_shares = {[0.1] * 32}", "32 shares (at most 31)"),
         (MULTIVARIATE, "images = 10\npermutations = 300",
          "300 permutations take 4 random sets each, and there are 1000"),
     ):
@@ -192,6 +199,8 @@ def numbers_must_fit_the_images(place):
         at = next(number for number, found in enumerate(text.splitlines(), 1)
                   if found == line.splitlines()[-1])
         refused_before_it_runs(place, text, f"bad.toml:{at}:", sentence)
+    wide = MULTIVARIATE.replace("population = 4", f"population = 100000\nmutated_shares = {[0.1] * 20}")
+    refused_before_it_runs(place, HEAD + FILES + wide, "100000 sets and their mutants make 4300000 new")
     # As published, a test takes three parts of the draws.
     text = HEAD + "compat = 'reference'\n" + FILES + MULTIVARIATE + "permutations = 334\n"
     refused_before_it_runs(place, text, "334 permutations take 3 random sets each")
@@ -200,6 +209,52 @@ def numbers_must_fit_the_images(place):
     refused(CAMPAIGN_CODE, "a set of 30 images out of 40",
             command=("run", place.write("bad.toml", HEAD + FILES + MULTIVARIATE.replace(
                 "images = 10", "images = 30")), "--limit", "40", "--out", place / "bad"))
+
+
+def one_unit_has_no_pattern(place):
+    few = (HEAD + FILES + MULTIVARIATE).replace(
+        "units = ''", "units = 'row in [0, 1, 12, 24, 25, 36, 37, 48, 49, 60, 61]'")
+    refused_before_it_runs(place, few, "bad.toml:2:9: error: one unit of area 'V4' of subject 'a' is "
+                           "kept, and multivariate control takes two or more")
+    run("run", place.write("one.toml", few.replace(MULTIVARIATE, UNIVARIATE)), "--out", place / "one")
+
+
+def more_images_than_sets_can_name_are_refused(place):
+    many = STIMULI.replace("60", "2147483649")
+    twins = "".join(f'{TWINS}name = "{area}"\nsubject = "a"\narea = "{area}"\n' for area in AREAS)
+    refused_before_it_runs(place, many + twins + HEAD + UNIVARIATE,
+                           "2147483649 images to choose from (at most 2147483648)")
+
+
+def who_cannot_be_held_out_is_counted(place):
+    alone = "".join(f'[[relational_control.subjects]]\nname = "{name}"\nmembers = ["a"]\n'
+                    for name in ("first", "again"))
+    said = run("run", place.write("alone.toml", HEAD + FILES + alone + UNIVARIATE),
+               "--out", place / "alone")
+    assert "0 of 2 subjects can be held out and tested" in said.stdout, said
+    groups = ('[[relational_control.group_analysis]]\nname = "path"\n'
+              'groups = [{ pairs = ["V1 - V4"] }, { pairs = ["V4 - V1"] }]\n')
+    refused_before_it_runs(place, HEAD + FILES + alone + groups + UNIVARIATE,
+                           "groups of pairs are compared in held-out subjects, and no subject can be")
+
+
+def an_area_that_never_varies_is_neither_controlled_nor_tested(place):
+    steady = UNIVARIATE + "margin = 0.0\n"
+    constant = HEAD + FILES.replace("cV4.npy", "constant.npy")
+    run("run", place.write("steady.toml", constant + steady), "--out", place / "steady")
+    with h5py.File(place / "steady" / "univariate_statistics.h5") as file:
+        p, effect = file["columns/p"][:], file["columns/effect"][:]  # [subject, condition, side]
+        assert np.isnan(p[2, :, 1]).all() and (effect[2, :, 1] == 0).all(), (p, effect)
+        assert not np.isnan(p[:2]).any() and not np.isnan(p[2, :, 0]).any(), p
+    levels = HEAD
+    for level, subject in enumerate(SUBJECTS):
+        np.save(place / f"level{subject}.npy", np.full((IMAGES, UNITS), 0.1 * (1 + level), "f4"))
+        levels += entry(f"{subject}V1.npy", subject, "V1")
+        levels += entry(f"level{subject}.npy", subject, "V4")
+    run("run", place.write("levels.toml", levels + steady + "standardise = true\n"),
+        "--out", place / "levels")
+    with h5py.File(place / "levels" / "univariate_selection.h5") as file:
+        assert (file["summary/passed"][:] == 0).all(), file["summary/passed"][:]
 
 
 def responses_come_from_one_place(place):
@@ -235,6 +290,9 @@ def main():
             place, a_sound_study_runs, files_that_cannot_be_used_say_why,
             noise_ceilings_must_fit_the_units, thresholds_that_nothing_passes_are_named,
             mistakes_of_a_study_have_their_place, numbers_must_fit_the_images,
+            one_unit_has_no_pattern, more_images_than_sets_can_name_are_refused,
+            who_cannot_be_held_out_is_counted,
+            an_area_that_never_varies_is_neither_controlled_nor_tested,
             responses_come_from_one_place, responses_that_turn_out_useless_name_the_population)
 
 

@@ -3,6 +3,7 @@ generation with the bytes of a calm run, and no stage is computed from damaged o
 
 import shutil
 import signal
+import time
 
 import harness
 from harness import STORE_CODE, Workplace, content_hash, refused, run, start
@@ -80,6 +81,25 @@ def chains_go_on_from_their_last_generation(place):
         assert not (store / "scratch").exists()
 
 
+def tests_over_many_images_stop_in_their_middle(place):
+    rng, text = np.random.default_rng(1), "[relational_control]\nunits = ''\npatterns = false\n"
+    for subject in "ab":
+        for area in ("V1", "V2", "V4"):
+            np.save(place / f"many{subject}{area}.npy", rng.normal(size=(200_000, 1)).astype("f4"))
+            text += (f'[[relational_control.responses]]\nfile = "many{subject}{area}.npy"\n'
+                     f'subject = "{subject}"\narea = "{area}"\n')
+    text += ('[[relational_control.group_analysis]]\nname = "path"\n'
+             'groups = [{ pairs = ["V1 - V2"] }, { pairs = ["V1 - V4"] }]\n'
+             "[relational_control.univariate]\nimages = 8\ndraws = 1000\nmargin = 0.0\n")
+    telemetry = place / "many" / "telemetry.jsonl"
+    with start("run", place.write("many.toml", text), "--out", place / "many") as job:
+        harness.wait_until(lambda: telemetry.exists() and "univariate_groups" in telemetry.read_text(),
+                           "the tests of groups")
+        time.sleep(1)
+        job.signal_launcher(signal.SIGTERM)
+        assert job.wait(10).code == harness.RESUMABLE, job.result()
+
+
 def flip_bit(stage, column):
     with h5py.File(stage) as file:
         at = file[column].id.get_offset()
@@ -152,6 +172,7 @@ def main():
     with Workplace() as place:
         make_study(place)
         harness.run_checks(place, chains_go_on_from_their_last_generation,
+                           tests_over_many_images_stop_in_their_middle,
                            damage_to_an_earlier_stage_is_found_before_it_is_used,
                            a_changed_campaign_does_not_go_on,
                            later_stages_do_not_outlive_the_earlier_ones)

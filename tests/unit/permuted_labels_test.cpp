@@ -145,6 +145,36 @@ TEST(LabelCorrelations, AreThoseOfTheRelabelledResponses)
     }
 }
 
+TEST(LabelCorrelations, SeeAreasThatVaryLittleBesideTheirDistance)
+{
+    constexpr std::size_t images = 1300;
+    std::vector<float> responses = test_responses(images, 4);
+    std::vector<double> as_given;
+    for (std::size_t at = 0; at < responses.size(); ++at) {
+        responses[at] = 0.001F * responses[at] + 100.0F * static_cast<float>(at % 4);
+        as_given.push_back(static_cast<double>(responses[at]));
+    }
+
+    const LabelCorrelations correlations(responses, 4);
+
+    for (std::size_t a = 0; a < 4; ++a)
+        for (std::size_t b = a + 1; b < 4; ++b)
+            EXPECT_NEAR(correlations.observed()[label_pair(a, b)], naive_pearson(as_given, 4, a, b),
+                        1e-12);
+}
+
+TEST(LabelCorrelations, OfAnAreaThatDoesNotVaryAreNan)
+{
+    std::vector<float> responses = test_responses(500, 3);
+    for (std::size_t at = 1; at < responses.size(); at += 3) responses[at] = 0.1F;
+
+    const LabelCorrelations correlations(responses, 3);
+
+    EXPECT_TRUE(std::isnan(correlations.observed()[label_pair(0, 1)]));
+    EXPECT_TRUE(std::isnan(correlations.observed()[label_pair(1, 2)]));
+    EXPECT_FALSE(std::isnan(correlations.observed()[label_pair(0, 2)]));
+}
+
 TEST(LabelCorrelations, RefuseWhatTheyCannotRelabel)
 {
     std::vector<float> responses = test_responses(50, 4);

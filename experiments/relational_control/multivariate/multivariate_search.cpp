@@ -1,5 +1,7 @@
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"
 
+#include <algorithm>
+
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"

@@ -1,5 +1,6 @@
 #include "experiments/relational_control/multivariate/search_chain.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -30,8 +31,9 @@ void go_on_from(const std::vector<std::byte>& bytes, SetSearch& search, Trajecto
     state.take(generations);
     state.take(images);
     state.take(size);
-    TWINSCREEN_REQUIRE(size <= bytes.size() && images <= bytes.size(), store,
-                       "the saved search has {} values in {} bytes", images, bytes.size());
+    TWINSCREEN_REQUIRE(std::max({generations, images, size}) <= bytes.size(), store,
+                       "the saved search has {} generations in {} bytes", generations,
+                       bytes.size());
     trajectory.scores.resize(generations);
     trajectory.test_scores.resize(generations);
     trajectory.images.resize(images);

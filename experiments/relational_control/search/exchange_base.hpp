@@ -93,7 +93,7 @@ inline constexpr std::uint32_t most_proposed = 64;
 template <class Wants>
 void ExchangeBase::look_one_by_one(const Wants& wants)
 {
-    const std::uint32_t candidates = sets_per_generation(settings());
+    const auto candidates = static_cast<std::uint32_t>(sets_per_generation(settings()));
     std::uint32_t first = 0;
     while (first < candidates) {
         const std::uint32_t count = std::min(at_once_, candidates - first);

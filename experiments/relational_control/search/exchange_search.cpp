@@ -11,7 +11,7 @@ public:
 private:
     void look_at_generation() override
     {
-        const std::uint32_t candidates = sets_per_generation(settings());
+        const auto candidates = static_cast<std::uint32_t>(sets_per_generation(settings()));
         for (std::uint32_t first = 0; first < candidates; first += settings().block)
             look_at_block(first, std::min(settings().block, candidates - first));
         count_evaluations(candidates);

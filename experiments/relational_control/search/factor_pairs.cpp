@@ -116,7 +116,7 @@ public:
         return static_cast<std::uint32_t>(areas_[0].items());
     }
 
-    std::size_t sets_at_once() const noexcept override { return no_gain_beyond; }
+    std::size_t sets_at_once(std::uint32_t) const noexcept override { return no_gain_beyond; }
 
     void score_sets(std::span<const std::uint32_t> sets, std::uint32_t set_size,
                     std::span<double> scores) override

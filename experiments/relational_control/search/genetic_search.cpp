@@ -57,7 +57,7 @@ private:
         const std::uint32_t size = settings().set_size;
         const std::uint32_t planned =
             settings().generations > generation() ? settings().generations - generation() : 1;
-        const auto pays = static_cast<std::uint32_t>(similarity().sets_at_once() / random_);
+        const auto pays = static_cast<std::uint32_t>(similarity().sets_at_once(size) / random_);
         const std::uint32_t count = std::clamp(pays, 1U, planned);
         std::vector<std::uint32_t> ids(random_ * count * size);
         for (std::uint32_t ahead = 0; ahead < count; ++ahead)

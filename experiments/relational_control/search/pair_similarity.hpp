@@ -18,8 +18,10 @@ public:
     virtual ~PairSimilarity() = default;
 
     virtual std::uint32_t items() const noexcept = 0;
-    /// Sets in one call beyond which the time per set hardly falls.
-    virtual std::size_t sets_at_once() const noexcept = 0;
+    /// Sets in one call beyond which the time per set hardly falls, or memory would be too large.
+    ///
+    /// set_size  2..largest_set
+    virtual std::size_t sets_at_once(std::uint32_t set_size) const noexcept = 0;
 
     /// Agreement of the two areas about each set: Pearson correlation between the strict lower
     /// triangles of their similarity matrices (Kriegeskorte, Mur & Bandettini 2008). NaN where one

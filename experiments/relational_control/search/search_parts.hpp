@@ -19,9 +19,6 @@ struct ScoredSets {
 /// What a search makes smaller: infinite for a set without a score, which so never survives.
 double cost_of(Objective objective, double score) noexcept;
 
-/// New sets that one generation looks at.
-std::uint32_t sets_per_generation(const SearchSettings& settings);
-
 /// What all searches have in common: counters, the best set, saving.
 class SearchBase : public SetSearch {
 public:

@@ -12,8 +12,6 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::uint32_t format = 1;  // of saved searches
-constexpr std::size_t most_sizes = 32;
-constexpr std::uint32_t most_members = 1U << 22U;  // of one generation: bits of an address
 
 /// Nearest whole number, ties to even.
 std::uint32_t rounded(double value)
@@ -39,12 +37,12 @@ void check(const SearchSettings& settings, std::uint32_t items)
                        "Take more images, smaller sets or smaller mutations",
                        items, items - size, size, exchanged);
     TWINSCREEN_REQUIRE(settings.population >= 1 && settings.population <= 100'000 &&
-                           sizes.size() <= most_sizes &&
-                           sets_per_generation(settings) < most_members,
+                           sizes.size() <= most_mutants &&
+                           sets_per_generation(settings) < most_new_sets,
                        config,
                        "a population of {} sets and {} mutants of each (1 to 100000 and 1 to {}, "
                        "and fewer than {} new sets a generation)",
-                       settings.population, sizes.size(), most_sizes, most_members);
+                       settings.population, sizes.size(), most_mutants, most_new_sets);
     TWINSCREEN_REQUIRE(settings.block >= 1 && settings.block <= 100'000, config,
                        "a block of {} exchanges (1 to 100000)", settings.block);
     TWINSCREEN_REQUIRE(settings.start_temperature >= 0.0 && settings.cooling > 0.0 &&
@@ -81,9 +79,9 @@ double cost_of(Objective objective, double score) noexcept
     return objective == Objective::align ? -score : std::abs(score);
 }
 
-std::uint32_t sets_per_generation(const SearchSettings& settings)
+std::uint64_t sets_per_generation(const SearchSettings& settings)
 {
-    const auto mutants = 1 + static_cast<std::uint32_t>(settings.mutated_shares.size());
+    const std::uint64_t mutants = 1 + settings.mutated_shares.size();
     return settings.population * (2 * mutants + 1);  // mutants, and as many as them and parents
 }
 

@@ -52,6 +52,13 @@ std::vector<std::uint32_t> mutation_sizes(std::uint32_t set_size, std::span<cons
 /// Fewest items that a search can choose from: a set, and what is exchanged with it at once.
 std::uint32_t least_items(const SearchSettings& settings);
 
+/// Most different mutants of one parent.
+inline constexpr std::size_t most_mutants = 32;
+/// Fewer new sets than this in one generation: bits of an address.
+inline constexpr std::uint64_t most_new_sets = std::uint64_t{1} << 22U;
+/// New sets that one generation looks at.
+std::uint64_t sets_per_generation(const SearchSettings& settings);
+
 /// One chain of a search for a set of items about which two areas agree most, or least. Every
 /// method looks at the same number of new sets in a step, and all begin with the same sets.
 class SetSearch {

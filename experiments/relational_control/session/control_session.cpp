@@ -50,6 +50,15 @@ public:
             section.complain("images", error.what());
             return;
         }
+        const auto& shown = design_.areas;
+        if (shown[0] != shown[1] && shown[0] == settings_.areas[1] &&
+            shown[1] == settings_.areas[0])
+            section.complain("areas",
+                             fmt::format("the pictures were chosen for first '{}', then '{}'",
+                                         shown[0], shown[1]),
+                             fmt::format("areas = [\"{}\", \"{}\"], and first_area has the "
+                                         "responses of '{}'",
+                                         shown[0], shown[1], shown[0]));
         std::vector<ConfigSection> sections = section.children("recordings");
         for (std::size_t at = 0; at < settings_.subjects.size(); ++at) {
             try {

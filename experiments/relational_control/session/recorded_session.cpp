@@ -24,18 +24,19 @@ const TableColumn& column_of(const Table& table, const char* name, bool is_text,
 }
 
 /// The set that a name of images.csv stands for; null where there is none.
-std::vector<std::uint32_t>* set_named(SessionDesign& design, const std::string& name,
-                                      std::vector<std::string>& baselines)
+std::vector<std::uint32_t>* set_named(SessionDesign& design, const std::string& name)
 {
     for (std::size_t at = 0; at < similarity_names.size(); ++at)
         if (name == similarity_names[at]) return &design.similarity_sets[at];
     for (std::size_t at = 0; at < control_conditions; ++at)
         if (name == condition_names[at]) return &design.mean_sets[at];
-    if (!name.starts_with("baseline ")) return nullptr;
-    const auto found = std::ranges::find(baselines, name);
-    const auto area = static_cast<std::size_t>(found - baselines.begin());
-    if (found == baselines.end()) baselines.push_back(name);
-    return area < 2 ? &design.mean_baselines[area] : nullptr;
+    constexpr std::string_view prefix = "baseline ";
+    if (!name.starts_with(prefix)) return nullptr;
+    for (std::size_t area = 0; area < 2; ++area) {
+        if (design.mean_baselines[area].empty()) design.areas[area] = name.substr(prefix.size());
+        if (design.areas[area] == name.substr(prefix.size())) return &design.mean_baselines[area];
+    }
+    return nullptr;
 }
 
 /// Pictures shown in every trial, 0 for a catch trial.
@@ -82,10 +83,9 @@ SessionDesign read_session_design(const std::filesystem::path& file)
     const Table table = read_csv(file);
     static_cast<void>(column_of(table, "set", true, file));
     SessionDesign design;
-    std::vector<std::string> baselines;
     for (; design.images < table.rows(); ++design.images) {
         const std::string& name = table.text("set", design.images);
-        std::vector<std::uint32_t>* set = set_named(design, name, baselines);
+        std::vector<std::uint32_t>* set = set_named(design, name);
         TWINSCREEN_REQUIRE(set != nullptr, data, "{}: set '{}' is none of a session", file.string(),
                            name);
         set->push_back(design.images);

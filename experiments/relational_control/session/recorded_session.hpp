@@ -17,6 +17,7 @@ struct SessionDesign {
     /// Pictures that controlled mean responses, by condition, and of both areas' baselines.
     std::array<std::vector<std::uint32_t>, control_conditions> mean_sets;
     std::array<std::vector<std::uint32_t>, 2> mean_baselines;
+    std::array<std::string, 2> areas;  ///< of these baselines; empty where there are none
     std::uint32_t images = 0;
 
     bool is_univariate() const noexcept { return !mean_baselines[0].empty(); }

@@ -43,7 +43,10 @@ std::vector<std::string> write_session(const std::vector<SessionSet>& sets,
 {
     if (inputs.stimuli->count() == 0) return {};
     const std::filesystem::path folder = store_folder / kind.folder;
-    std::filesystem::create_directories(folder);
+    std::error_code failure;
+    std::filesystem::create_directories(folder, failure);
+    TWINSCREEN_REQUIRE(!failure, store, "{}: the folder of the session cannot be made ({})",
+                       folder.string(), failure.message());
     std::vector<std::int64_t> numbers, items;
     std::vector<std::string> names, files, stimuli;
     std::vector<double> factors, luminances;

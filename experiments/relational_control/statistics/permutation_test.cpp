@@ -16,6 +16,7 @@ void PermutationTest::merge(const PermutationTest& later)
                        "a test of {} cannot be merged with one of {}", observed, later.observed);
     iterations += later.iterations;
     more_extreme += later.more_extreme;
+    equal += later.equal;
     sum += later.sum;
     squares += later.squares;
 }
@@ -23,8 +24,9 @@ void PermutationTest::merge(const PermutationTest& later)
 double PermutationTest::p() const
 {
     const bool is_known = !std::isnan(observed) && !std::isnan(sum);
-    return is_known ? permutation_p(more_extreme, iterations)
-                    : std::numeric_limits<double>::quiet_NaN();
+    const bool varies = iterations == 0 || equal < iterations;
+    return is_known && varies ? permutation_p(more_extreme, iterations)
+                              : std::numeric_limits<double>::quiet_NaN();
 }
 
 double PermutationTest::sd() const

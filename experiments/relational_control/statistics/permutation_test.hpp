@@ -35,6 +35,7 @@ struct PermutationTest {
     Tail tail = Tail::above;
     std::uint64_t iterations = 0;
     std::uint64_t more_extreme = 0;  ///< as the tail says
+    std::uint64_t equal = 0;         ///< to the observed one
     double sum = 0.0;                ///< of the null values
     double squares = 0.0;            ///< of the null values
 
@@ -42,6 +43,7 @@ struct PermutationTest {
     {
         ++iterations;
         more_extreme += is_more_extreme(null_value) ? 1U : 0U;
+        equal += null_value == observed ? 1U : 0U;
         sum += null_value;
         squares += null_value * null_value;
     }
@@ -57,7 +59,8 @@ struct PermutationTest {
     /// later  of the same test, with other iterations
     void merge(const PermutationTest& later);
 
-    /// NaN where the observed or any null value is.
+    /// NaN where the observed or any null value is, and where every null value is the observed one:
+    /// responses that are all the same say nothing, and a strict count would call that significant.
     double p() const;
     double mean() const noexcept { return sum / static_cast<double>(iterations); }
     /// Standard deviation with divisor iterations - 1; NaN below two iterations.

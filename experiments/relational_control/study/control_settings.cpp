@@ -130,6 +130,21 @@ SearchMethod method_named(const std::string& name)
     return name == "annealing" ? SearchMethod::annealing : SearchMethod::genetic;
 }
 
+/// What each key alone cannot tell.
+void check_search(ConfigSection& section, const SearchSettings& search)
+{
+    if (search.mutated_shares.size() >= most_mutants)
+        section.complain(
+            "mutated_shares",
+            fmt::format("{} shares (at most {})", search.mutated_shares.size(), most_mutants - 1));
+    else if (sets_per_generation(search) >= most_new_sets)
+        section.complain(
+            "population",
+            fmt::format("{} sets and their mutants make {} new sets a generation "
+                        "(fewer than {})",
+                        search.population, sets_per_generation(search), most_new_sets));
+}
+
 void read_search(ConfigSection& section, SearchSettings& search)
 {
     search.method = method_named(
@@ -153,6 +168,7 @@ void read_search(ConfigSection& section, SearchSettings& search)
     search.cooling = section.get_or<double>("cooling", search.cooling, "", in_range(1e-6, 1.0));
     search.stop_below =
         section.get_or<double>("stop_below", search.stop_below, "RSA", in_range(0.0, 1.0));
+    check_search(section, search);
 }
 
 MultivariateSettings read_multivariate(ConfigSection section, Compat compat)

@@ -1,7 +1,9 @@
 #include "experiments/relational_control/study/unit_scores.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "engine/config/csv.hpp"
 
@@ -42,18 +44,29 @@ void add_file(const std::filesystem::path& file, Table& units)
     std::multimap<std::string, std::size_t> rows;
     for (std::size_t row = 0; row < units.rows(); ++row)
         rows.emplace(key_of(units, row, with_twin), row);
+    std::vector<std::vector<std::size_t>> named(scores.rows());  // units of each row
+    std::set<std::string> seen;
     std::size_t matched = 0;
-    for (const TableColumn& column : scores.columns) {
-        if (column.is_text()) continue;
-        std::vector<double>& numbers = numbers_column(units, column);
-        for (std::size_t score = 0; score < scores.rows(); ++score) {
-            const auto [first, last] = rows.equal_range(key_of(scores, score, with_twin));
-            for (auto unit = first; unit != last; ++unit, ++matched)
-                numbers[unit->second] = scores.number(column.name, score);
-        }
+    for (std::size_t score = 0; score < scores.rows(); ++score) {
+        const std::string key = key_of(scores, score, with_twin);
+        TWINSCREEN_REQUIRE(seen.insert(key).second, data, "{}: unit '{}' is named twice",
+                           file.string(), scores.text("id", score));
+        const auto [first, last] = rows.equal_range(key);
+        for (auto unit = first; unit != last; ++unit, ++matched)
+            named[score].push_back(unit->second);
     }
     TWINSCREEN_REQUIRE(matched > 0, data, "{}: names none of the {} units{}", file.string(),
                        units.rows(), with_twin ? " (by twin and id)" : " (by id)");
+    const auto is_text = [](const TableColumn& column) { return column.is_text(); };
+    TWINSCREEN_REQUIRE(!std::ranges::all_of(scores.columns, is_text), data,
+                       "{}: no column of numbers", file.string());
+    for (const TableColumn& column : scores.columns) {
+        if (column.is_text()) continue;
+        std::vector<double>& numbers = numbers_column(units, column);
+        for (std::size_t score = 0; score < scores.rows(); ++score)
+            for (const std::size_t unit : named[score])
+                numbers[unit] = scores.number(column.name, score);
+    }
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ void UnivariateBaseline::run(const Shard& shard, ShardTools& tools)
         std::ranges::transform(row,
                                means.values<float>().begin() + extent(at * responses_.populations),
                                [](double mean) { return static_cast<float>(mean); });
-        if (at % 1024 == 0) tools.check_stop();
+        if (at % 16 == 0) tools.check_stop();
     }
     tools.write(ColumnId{0}, std::move(means));
 }

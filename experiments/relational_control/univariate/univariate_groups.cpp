@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <functional>
+
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/statistics/label_tests.hpp"
 #include "experiments/relational_control/univariate/univariate_selection.hpp"
@@ -7,6 +10,29 @@ namespace {
 
 /// Images of a set as rows of a table of usable images.
 using Rows = std::vector<std::uint32_t>;
+
+/// The tests of a block of iterations in parts, between which the job may be stopped: over many
+/// images one takes minutes. Counts do not depend on where it is cut.
+///
+/// test_part  takes the block of a part, returns its tests
+template <class TestPart>
+std::vector<TrendTests> test_in_parts(const PermutationBlock& block,
+                                      const std::function<void()>& check_stop,
+                                      const TestPart& test_part)
+{
+    constexpr std::uint32_t part_iterations = 500;
+    std::vector<TrendTests> tests;
+    for (std::uint32_t done = 0; done < block.count; done += part_iterations) {
+        check_stop();
+        PermutationBlock part = block;
+        part.first += done;
+        part.count = std::min(part_iterations, block.count - done);
+        std::vector<TrendTests> more = test_part(part);
+        for (std::size_t at = 0; at < tests.size(); ++at) tests[at].merge(more[at]);
+        if (tests.empty()) tests = std::move(more);
+    }
+    return tests;
+}
 
 class UnivariateGroups final : public GroupStage {
 public:
@@ -78,14 +104,16 @@ private:
 
         const PermutationBlock block{one.seed, 2 * one.item, 0,
                                      static_cast<std::uint32_t>(permutations())};
-        std::vector<TrendTests> tests = one.analysis->kind == GroupKind::distance
-                                            ? permute_area_labels(labels, block)
-                                            : permute_area_positions(labels, block);
-        PermutationBlock other = block;
-        other.item = 2 * one.item + 1;
-        tests.push_back(
-            permute_correlations(table, labels.areas, labels.pairs, labels.groups, other));
-        return tests;
+        return test_in_parts(block, one.check_stop, [&](const PermutationBlock& part) {
+            std::vector<TrendTests> tests = one.analysis->kind == GroupKind::distance
+                                                ? permute_area_labels(labels, part)
+                                                : permute_area_positions(labels, part);
+            PermutationBlock other = part;
+            other.item = 2 * one.item + 1;
+            tests.push_back(
+                permute_correlations(table, labels.areas, labels.pairs, labels.groups, other));
+            return tests;
+        });
     }
 
     MeanResponses responses_;

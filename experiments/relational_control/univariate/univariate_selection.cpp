@@ -43,8 +43,11 @@ StagePlan UnivariateSelection::plan(const CampaignInputs& inputs, const StageHis
         for (std::size_t area = 0; area < study_.areas.size(); ++area)
             train_.push_back(training_response(responses_, study_, fold, area));
     scale_.assign(train_.size(), 1.0);
-    for (std::size_t cell = 0; cell < train_.size() && settings_.standardise; ++cell)
-        scale_[cell] = 1.0 / response_deviation(train_[cell], responses_.usable);
+    for (std::size_t cell = 0; cell < train_.size() && settings_.standardise; ++cell) {
+        const double deviation = response_deviation(train_[cell], responses_.usable);
+        // No image of an area that does not vary lies beyond a margin.
+        scale_[cell] = deviation > 0.0 ? 1.0 / deviation : std::numeric_limits<double>::quiet_NaN();
+    }
 
     StagePlan stage = plan_without_stimuli("images");
     stage.plan.stage = stage_name;

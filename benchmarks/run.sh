@@ -38,6 +38,7 @@ declare -A about=(
     [rnc_null]="a million random sets of images scored, in one and two processes"
     [rnc_rsm]="correlations of pairs of images against the rate of a matrix product"
     [rnc_search]="searches for sets of images against a numpy loop like the public code"
+    [rnc_trajectories]="ten genetic searches on real populations beside the published one"
     [rnc_univariate]="permutation tests and baseline scores of relational neural control"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
@@ -159,7 +160,7 @@ run_benchmark()
                 --forward-rate "$programs/forward_rate" \
                 --bundles "$bundles" --data "$TWINSCREEN_DATA" >&3
             ;;
-        rnc_default_run | rnc_million | rnc_rsm)
+        rnc_default_run | rnc_million | rnc_rsm | rnc_trajectories)
             mpi_environment
             mpirun_command 2
             "$python" "$twinscreen_root/benchmarks/rnc_run.py" "${1#rnc_}" --scratch "$scratch" \

@@ -191,12 +191,16 @@ units = ""                      # kept units; default "noise_ceiling > 0.5"
 # [[relational_control.subjects]]       # areas that come from different animals
 # members = ["monkey A", "mouse 1"]
 
-# [[relational_control.responses]]      # instead of twins and stimuli: responses [images, units] in files
+# [[relational_control.responses]]      # instead of twins: responses [images, units] in files, used as they are.
+#                                       # Keep [[stimuli]] (the same, in order) for sheets and sessions
 # file = "sub-01_V1.h5"                 # or .npy
 # dataset = "insilico_fmri_responses"
-# noise_ceiling = "sub-01_V1_ncsnr.npy"
+# noise_ceiling = "sub-01_V1_ncsnr.npy"  # signal-to-noise ratio (ncsnr), not percent
 # subject = "sub-01"
 # area = "V1"
+
+# [[relational_control.responses]]      # or those of a finished screen with the measure "units"
+# store = "results/my_screen"
 
 [relational_control.univariate] # control of the mean response of an area
 images = 25                     # of a set

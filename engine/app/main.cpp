@@ -87,7 +87,10 @@ private:
     {
         CLI::App* sub = command("init", "write a commented campaign that runs as it is",
                                 "Example:  twinscreen init screen && twinscreen run screen.toml");
-        sub->add_option("EXPERIMENT", experiment_, "screen, encoding_score or fit_readout")
+        sub->add_option(
+               "EXPERIMENT", experiment_,
+               "screen, encoding_score, fit_readout, relational_control, control_session or "
+               "control_accuracy")
             ->default_val("screen");
         sub->add_option("--file", out_, "where to write it (EXPERIMENT.toml)");
         sub->add_flag("--overwrite", flag_, "replace an existing file");

@@ -44,7 +44,11 @@ void print_summary(const RunSummary& summary, const std::filesystem::path& folde
     std::vector<std::filesystem::path> files;
     for (const auto& entry : std::filesystem::directory_iterator(folder))
         if (entry.path().extension() == ".h5") files.push_back(entry.path());
-    std::ranges::sort(files, {}, [](const auto& file) { return last_write_time(file); });
+    const auto place_of = [&](const std::filesystem::path& file) {
+        return std::ranges::find(summary.stages, file.stem().string());
+    };
+    std::erase_if(files, [&](const auto& file) { return place_of(file) == summary.stages.end(); });
+    std::ranges::sort(files, {}, place_of);
     std::cout << "store: " << folder.string();
     if (files.size() > 1) {
         std::cout << ", a file for each stage:";

@@ -385,6 +385,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
         agree(communicator, [&] { stage = campaign.experiment->next_stage(inputs, history); });
         agree_on_stage(communicator, stage);
         if (!stage) break;
+        run.summary.stages.push_back(stage->plan.stage);
         if (!run_stage(run, *stage, history)) {
             run.summary.exit_code = exit_resumable;
             break;

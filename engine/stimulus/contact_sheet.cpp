@@ -12,7 +12,7 @@ namespace {
 constexpr int margin = 12;
 constexpr int gap = 8;
 constexpr int caption_gap = 4;
-constexpr int widest_label = 240;
+constexpr int widest_label = 320;
 constexpr int line_gap = 6;
 constexpr int label_scale = 2;
 constexpr std::uint8_t paper = 255;

@@ -135,12 +135,18 @@ void require_same_stage(const StoreOptions& options, const Plan& plan,
         if (find(want, name) == nullptr)
             differences.push_back(fmt::format("{}: stored {}, not wanted", name, shown(found, "")));
     if (differences.empty()) return;
+    const bool stimuli_differ = std::ranges::any_of(differences, [](const std::string& difference) {
+        return difference.starts_with("stimuli:");
+    });
     Error error(
         Error::Kind::store,
         fmt::format("{} holds results of another campaign ({} {})", options.file.string(),
                     differences.size(), differences.size() == 1 ? "part differs" : "parts differ"),
-        "Choose another output folder, or go back to the campaign that made it. Where only broken "
-        "files of stimuli were replaced, --set run.changed_stimuli=accept goes on.");
+        fmt::format("Choose another output folder (--out), or go back to the campaign that made "
+                    "it.{}",
+                    stimuli_differ ? " Where only broken files of stimuli were replaced, --set "
+                                     "run.changed_stimuli=accept goes on."
+                                   : ""));
     for (std::string& difference : differences) error.add_context(std::move(difference));
     add_changed_settings(options, stored, error);
     throw error;

@@ -287,7 +287,7 @@ TEST_F(StoreSink, RefusesAnotherCampaignAndNamesEveryDifference)
             "(shard, moment, unit; 64 bytes\"..., wanted ...\" unit; 16 bytes a row) [spikes/s], "
             "shard moments float64 (shard, moment, unit; 6\"...\n"
             "  numerics: stored \"avx2; test 1.0\", wanted \"avx512; test 1.0\"\n"
-            "  Choose another output folder, or go back to the campaign that made it. "
+            "  Choose another output folder (--out), or go back to the campaign that made it. "
             "Where only broken files of stimuli were replaced, --set run.changed_stimuli=accept "
             "goes on.");
 }

@@ -156,8 +156,8 @@ std::vector<std::string> MultivariateSearch::report(const StageResults& results,
 {
     const std::vector<double> scores = numbers_of(results.read(found_score_column, 0, 1));
     std::vector<std::string> lines{
-        "agreement (RSA) of the sets found on all subjects; baseline: the random set nearest to "
-        "the mean"};
+        "agreement (RSA) of the sets found on all subjects, about similarities averaged over "
+        "subjects; baseline: the random set nearest to the mean"};
     for (std::uint64_t item = 0; item < chains(); ++item) {
         const Chain chain = chain_of(item);
         if (chain.fold == 0)

@@ -218,8 +218,9 @@ std::vector<std::string> MultivariateStatistics::report(const StageResults& resu
         numbers_of(results.read(ColumnId{first_summary + group_columns}, 0, 1));
     const bool has_binomial = study_.has_independent_tests();
     std::vector<std::string> lines{
-        fmt::format("agreement on {} held-out subject{}, mean [95 % interval] from the baseline's; "
-                    "significant subjects{}",
+        fmt::format("agreement on {} held-out subject{}, one by one (single subjects are noisier "
+                    "than averages), mean [95 % interval] from the baseline's; significant "
+                    "subjects{}",
                     study_.test_folds(), study_.test_folds() == 1 ? "" : "s",
                     has_binomial ? ", binomial p" : "")};
     for (std::size_t at = 0; at < study_.pairs.size() * objectives.size(); ++at)

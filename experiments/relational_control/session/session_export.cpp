@@ -1,6 +1,7 @@
 #include "experiments/relational_control/session/session_export.hpp"
 
 #include <fstream>
+#include <iterator>
 
 #include "engine/config/csv.hpp"
 #include "engine/stimulus/png_writer.hpp"
@@ -15,6 +16,16 @@ void write_table(const Table& table, const std::filesystem::path& file)
     std::ofstream stream(file);
     stream << csv_text(table);
     TWINSCREEN_REQUIRE(stream.good(), store, "{}: cannot be written", file.string());
+}
+
+/// False, and nothing is written, where somebody has changed what stood there.
+bool write_unless_changed(const Table& table, const std::filesystem::path& file)
+{
+    std::ifstream before(file);
+    const std::string there{std::istreambuf_iterator<char>(before), {}};
+    if (!there.empty() && there != csv_text(table)) return false;
+    write_table(table, file);
+    return true;
 }
 
 /// The centre of a picture, square and of the session's size.
@@ -76,9 +87,14 @@ std::vector<std::string> write_session(const std::vector<SessionSet>& sets,
                   {"luminance", "", std::move(luminances)}}},
                 folder / "images.csv");
     const Table trials = trial_table(plan, inputs.seed, kind.item);
-    write_table(trials, folder / "trials.csv");
-    return {fmt::format("session: {} pictures, {} trials in {} runs: {}", plan.images,
-                        trials.rows(), plan.runs, folder.string())};
+    std::vector<std::string> lines{fmt::format("session: {} pictures, {} trials in {} runs: {}",
+                                               plan.images, trials.rows(), plan.runs,
+                                               folder.string())};
+    if (!write_unless_changed(trials, folder / "trials.csv"))
+        lines.push_back(
+            "  trials.csv is not what this campaign plans, and is left as it is; remove it to have "
+            "it written anew");
+    return lines;
 }
 
 }  // namespace twinscreen

@@ -24,9 +24,9 @@ void PermutationTest::merge(const PermutationTest& later)
 double PermutationTest::p() const
 {
     const bool is_known = !std::isnan(observed) && !std::isnan(sum);
-    const bool varies = iterations == 0 || equal < iterations;
-    return is_known && varies ? permutation_p(more_extreme, iterations)
-                              : std::numeric_limits<double>::quiet_NaN();
+    const bool says_something = tail == Tail::at_least || iterations == 0 || equal < iterations;
+    return is_known && says_something ? permutation_p(more_extreme, iterations)
+                                      : std::numeric_limits<double>::quiet_NaN();
 }
 
 double PermutationTest::sd() const

@@ -59,8 +59,9 @@ struct PermutationTest {
     /// later  of the same test, with other iterations
     void merge(const PermutationTest& later);
 
-    /// NaN where the observed or any null value is, and where every null value is the observed one:
-    /// responses that are all the same say nothing, and a strict count would call that significant.
+    /// NaN where the observed or any null value is. NaN, too, where every null value is the
+    /// observed one and ties do not count: responses that are all the same say nothing, and p would
+    /// be small.
     double p() const;
     double mean() const noexcept { return sum / static_cast<double>(iterations); }
     /// Standard deviation with divisor iterations - 1; NaN below two iterations.

@@ -19,6 +19,11 @@ std::vector<ImportedFile> read_imports(ConfigSection& section)
         if (one.has("store")) {
             imported.store = one.require_existing_path("store");
             imported.column = one.get_or<std::string>("column", "response");
+            for (const char* key : {"file", "dataset", "subject", "area", "noise_ceiling"})
+                if (one.has(key))
+                    one.complain(key,
+                                 "a store stands alone: its unit table tells subjects, areas "
+                                 "and noise ceilings");
             one.reject_unknown_keys();
             imports.push_back(std::move(imported));
             continue;

@@ -1,6 +1,7 @@
 #include "experiments/relational_control/study/study.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/ranges.h>
 
@@ -9,6 +10,10 @@
 
 namespace twinscreen {
 namespace {
+
+constexpr const char* ceilings_hint =
+    "none of them has a noise ceiling: noise_ceiling = \"FILE.npy\" in "
+    "[[relational_control.responses]] gives them, units = \"\" keeps all units";
 
 std::vector<std::string> distinct(const Table& units, std::string_view column)
 {
@@ -65,8 +70,22 @@ private:
         if (!kept->empty()) return true;
         section_.complain(
             "units", fmt::format("\"{}\" keeps none of the {} units", settings_.units, all_.rows()),
-            "twinscreen list BUNDLE shows what is known of units; units = \"\" keeps all");
+            none_has_ceiling(all_.rows(), [](std::size_t at) { return at; })
+                ? ceilings_hint
+                : "twinscreen list BUNDLE shows what is known of units; units = \"\" keeps all");
         return false;
+    }
+
+    /// Whether units are chosen by noise ceilings, and none of these has one.
+    template <class RowAt>
+    bool none_has_ceiling(std::size_t count, const RowAt& row_at) const
+    {
+        const TableColumn* ceilings = all_.find("noise_ceiling");
+        if (ceilings == nullptr || settings_.units.find("noise_ceiling") == std::string::npos)
+            return false;
+        for (std::size_t at = 0; at < count; ++at)
+            if (!std::isnan(all_.number("noise_ceiling", row_at(at)))) return false;
+        return true;
     }
 
     std::optional<std::vector<std::size_t>> filtered(ConfigSection& section, const char* key,
@@ -143,10 +162,10 @@ private:
                         std::vector<std::size_t>& order)
     {
         Population population{subject, area, order.size(), {}};
-        std::size_t candidates = 0;
+        std::vector<std::size_t> candidates;
         for (const std::size_t row : rows_of_area_[area]) {
             if (all_.text(settings_.subject_column, row) != subject) continue;
-            ++candidates;
+            candidates.push_back(row);
             if (is_kept_[row]) population.units.push_back(row);
         }
         if (population.units.empty()) {
@@ -154,9 +173,11 @@ private:
                 "units",
                 fmt::format("\"{}\" keeps none of the {} units of area '{}' of "
                             "subject '{}'",
-                            settings_.units, candidates, study_.areas[area], subject),
-                "lower the threshold, or leave it out: [[relational_control.subjects]] "
-                "and [[relational_control.areas]] name what is looked at");
+                            settings_.units, candidates.size(), study_.areas[area], subject),
+                none_has_ceiling(candidates.size(), [&](std::size_t at) { return candidates[at]; })
+                    ? ceilings_hint
+                    : "lower the threshold, or leave it out: [[relational_control.subjects]] "
+                      "and [[relational_control.areas]] name what is looked at");
             return;
         }
         order.insert(order.end(), population.units.begin(), population.units.end());

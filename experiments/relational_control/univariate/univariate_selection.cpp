@@ -270,7 +270,8 @@ std::vector<std::string> UnivariateSelection::short_sets(const StageResults& res
         if (sets > 0)
             lines.push_back(fmt::format(
                 "  {}: {} of {} sets are short of {} images (the least has {}): too few lie {} "
-                "beyond the baselines",
+                "beyond the baselines. They are tested with the images they have; a smaller margin "
+                "finds more",
                 condition_names[at], sets, cells() / control_conditions, settings_.images, fewest,
                 settings_.margin));
     }

@@ -243,6 +243,12 @@ std::vector<std::string> UnivariateStatistics::report(const StageResults& result
     for (std::size_t at = 0; at < study_.pairs.size() * cells; ++at) {
         const std::size_t pair = at / cells, condition = at % cells / 2, side = at % 2;
         const std::size_t area = side == 0 ? study_.pairs[pair].first : study_.pairs[pair].second;
+        if (std::isnan(group[0][at])) {
+            lines.push_back(fmt::format("  {:<22} {:<9} {:<12} no images beyond the margin",
+                                        study_.pair_name(pair), condition_names[condition],
+                                        study_.areas[area]));
+            continue;
+        }
         lines.push_back(fmt::format(
             "  {:<22} {:<9} {:<12} {:+.3f} [{:+.3f}, {:+.3f}] from {:.3f}; {:.0f}{}",
             study_.pair_name(pair), condition_names[condition], study_.areas[area], group[0][at],

@@ -85,7 +85,7 @@ def analytic_subjects():
         f'area = "{area}"\nsize = 16\npositions = 2\nspacing = {spacing + 0.04 * subject}\n'
         f"orientations = 5\nspatial_frequencies = {[cycles + 0.1 * subject for cycles in frequencies]}\n"
         for subject in range(SUBJECTS)
-        for area, spacing, frequencies in (("coarse", 0.6, (0.6, 1.2)), ("fine", 0.4, (1.8, 3.0))))
+        for area, spacing, frequencies in (("coarse", 0.6, (0.6, 1.2)), ("fine", 0.4, (1.4, 2.2))))
 
 
 def largest_private_memory(process):

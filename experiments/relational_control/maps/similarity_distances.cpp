@@ -21,8 +21,7 @@ std::vector<PopulationPair> pairs_to_multiply(const SimilarityView& view)
     for (const auto& shares : view.areas)
         for (const PopulationShare& share : shares) populations.push_back(share.population);
     std::ranges::sort(populations);
-    const auto repeated = std::ranges::unique(populations);
-    populations.erase(repeated.begin(), repeated.end());
+    populations.erase(std::unique(populations.begin(), populations.end()), populations.end());
     std::vector<PopulationPair> pairs;
     for (std::size_t first = 0; first < populations.size(); ++first)
         for (std::size_t second = first; second < populations.size(); ++second)

@@ -14,7 +14,7 @@ namespace twinscreen {
 struct RunSummary {
     int exit_code = 0;  ///< 0, or exit_resumable after a stop
     std::vector<std::string> lines;
-    std::vector<std::string> stages;  ///< those finished, in order
+    std::vector<std::string> stages;  ///< those begun, in order
 };
 
 /// Collective: runs or resumes all stages of a campaign in `folder`. Throws Error on the first

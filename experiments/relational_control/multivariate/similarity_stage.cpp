@@ -19,32 +19,34 @@ std::uint64_t rows_of_shard(std::size_t row_bytes)
     return std::clamp<std::uint64_t>(shard_bytes / row_bytes, 16, 256);
 }
 
-/// Where a block of products belongs in a view [rows, items, areas].
-struct BlockPlace {
+/// Products of some rows with a block of columns, in every population.
+struct ProductBlock {
     std::size_t rows = 0;
-    std::size_t items = 0;
-    std::size_t areas = 0;
-    std::size_t area = 0;
     std::size_t first_column = 0;
     std::size_t columns = 0;
+    std::vector<std::vector<float>> products;  ///< [populations][rows, columns]
 };
 
-/// is_first  nothing stands there yet
-void add_block(std::span<float> view, const std::vector<float>& products, double weight,
-               const BlockPlace& place, bool is_first)
+/// Writes a block into `values` of a view [rows, items, areas], a row of all areas at a time: what
+/// lies side by side is written while it is in the cache.
+void write_block(const SimilarityView& view, const ProductBlock& block, std::size_t items,
+                 std::span<float> values)
 {
-    const auto share = static_cast<float>(weight);
-    for (std::size_t row = 0; row < place.rows; ++row) {
-        float* to =
-            view.data() + (row * place.items + place.first_column) * place.areas + place.area;
-        const float* from = products.data() + row * place.columns;
-        if (is_first)
-            for (std::size_t column = 0; column < place.columns; ++column)
-                to[column * place.areas] = share * from[column];
-        else
-            for (std::size_t column = 0; column < place.columns; ++column)
-                to[column * place.areas] += share * from[column];
-    }
+    const std::size_t areas = view.areas.size();
+    for (std::size_t row = 0; row < block.rows; ++row)
+        for (std::size_t area = 0; area < areas; ++area) {
+            float* to = values.data() + (row * items + block.first_column) * areas + area;
+            for (const PopulationShare& part : view.areas[area]) {
+                const auto share = static_cast<float>(part.weight);
+                const float* from = block.products[part.population].data() + row * block.columns;
+                if (&part == view.areas[area].data())
+                    for (std::size_t column = 0; column < block.columns; ++column)
+                        to[column * areas] = share * from[column];
+                else
+                    for (std::size_t column = 0; column < block.columns; ++column)
+                        to[column * areas] += share * from[column];
+            }
+        }
 }
 
 }  // namespace
@@ -94,25 +96,21 @@ void SimilarityStage::run(const Shard& shard, ShardTools& tools)
     std::vector<FloatRows> mine;
     for (std::size_t at = 0; at < study_.populations.size(); ++at)
         mine.push_back(patterns_.rows(study_.populations[at], first, rows, row_rooms[at]));
-    std::vector<float> column_room, products(rows * column_block);
-    // All populations of a block of columns at once: their values lie side by side.
+    std::vector<float> column_room;
+    ProductBlock block{.rows = rows,
+                       .products = std::vector(study_.populations.size(),
+                                               std::vector<float>(rows * column_block))};
     for (std::size_t column = 0; column < first + rows; column += column_block) {
-        const std::size_t count = std::min(column_block, first + rows - column);
+        block.first_column = column;
+        block.columns = std::min(column_block, first + rows - column);
         for (std::size_t at = 0; at < study_.populations.size(); ++at) {
             tools.check_stop();
-            const Population& population = study_.populations[at];
-            row_products(mine[at], patterns_.rows(population, column, count, column_room),
-                         products.data());
-            for (std::size_t view = 0; view < views.size(); ++view) {
-                const auto& shares = views_.views[view].areas[population.area];
-                const auto share = std::ranges::find(shares, at, &PopulationShare::population);
-                if (share == shares.end()) continue;
-                const bool is_first = std::ranges::none_of(
-                    shares, [&](const auto& other) { return other.population < at; });
-                add_block(views[view].values<float>(), products, share->weight,
-                          {rows, items, areas, population.area, column, count}, is_first);
-            }
+            row_products(mine[at],
+                         patterns_.rows(study_.populations[at], column, block.columns, column_room),
+                         block.products[at].data());
         }
+        for (std::size_t view = 0; view < views.size(); ++view)
+            write_block(views_.views[view], block, items, views[view].values<float>());
     }
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
     for (std::size_t view = 0; view < views.size(); ++view) {

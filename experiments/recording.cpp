@@ -60,7 +60,7 @@ std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType 
 }
 
 Recording read_recording(const std::filesystem::path& path, const std::string& layout,
-                         std::uint64_t items, Missing missing)
+                         std::uint64_t items, Missing missing, const char* items_are)
 {
     const ReadFile file(path);
     const ArrayHeader header = read_npy_header(file, Integers::take);
@@ -86,8 +86,8 @@ Recording read_recording(const std::filesystem::path& path, const std::string& l
     TWINSCREEN_REQUIRE(recording.neurons > 0 && recording.repeats > 0, data,
                        "{}: shape {} holds no responses", name, header.shape_text());
     TWINSCREEN_REQUIRE(recording.items == items, data,
-                       "{}: shape {} holds responses to {} items, the campaign has {} stimuli",
-                       name, header.shape_text(), recording.items, items);
+                       "{}: shape {} holds responses to {} items, the campaign has {} {}", name,
+                       header.shape_text(), recording.items, items, items_are);
 
     std::vector<std::byte> bytes(header.values() * bytes_of(header.type));
     file.read(header.offset, bytes);

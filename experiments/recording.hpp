@@ -28,12 +28,14 @@ struct Recording {
 ///
 /// layout  "units,items", "items,units", "units,items,repeats" or "items,units,repeats"; empty: by
 ///         the number of items, where that is unambiguous
-/// items   stimuli of the campaign (before a limit); the array must have as many
+/// items   what the array must have responses to, as many: stimuli of the campaign (before a
+///         limit), or `items_are`
 /// missing  what a NaN in a recording without repeats is
 /// Throws Error(data) for a file that does not fit, has infinite values, or NaN that is refused.
 enum class Missing { refuse, keep };
 Recording read_recording(const std::filesystem::path& file, const std::string& layout,
-                         std::uint64_t items, Missing missing = Missing::refuse);
+                         std::uint64_t items, Missing missing = Missing::refuse,
+                         const char* items_are = "stimuli");
 
 /// Values as they lie in a file, of any type but u64 and bf16.
 std::vector<double> doubles_of(const std::vector<std::byte>& bytes, ElementType type);

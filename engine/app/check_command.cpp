@@ -2,6 +2,7 @@
 
 #include "engine/app/commands.hpp"
 #include "engine/run/campaign.hpp"
+#include "engine/run/progress.hpp"
 #include "engine/twin/bundle.hpp"
 #include "experiments/experiments.hpp"
 
@@ -32,10 +33,16 @@ int check_command(const CampaignOptions& options)
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
     const CampaignInputs inputs = campaign.inputs();
-    static_cast<void>(campaign.experiment->next_stage(inputs, StageHistory{}));
+    const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
+    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
     std::cout << options.file.string() << ": no mistakes; " << campaign.experiment_name << " of "
-              << campaign.stimuli->summary() << " by " << campaign.twins.size() << " twin"
-              << (campaign.twins.size() == 1 ? "" : "s") << "\n";
+              << (campaign.stimuli->count() > 0
+                      ? campaign.stimuli->summary()
+                      : fmt::format("{} {}", count_text(stage->plan.items), stage->items_are));
+    if (!campaign.twins.empty())
+        std::cout << " by " << campaign.twins.size() << " twin"
+                  << (campaign.twins.size() == 1 ? "" : "s");
+    std::cout << "\n";
     return 0;
 }
 

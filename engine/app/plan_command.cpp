@@ -67,11 +67,13 @@ Memory memory_of(const StagePlan& stage, const Campaign& campaign, int ranks)
 void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
 {
     const Plan& plan = stage.plan;
-    std::cout << fmt::format("stage {}: {}\n", plan.stage, campaign.stimuli->summary());
+    std::cout << "stage " << plan.stage;
+    if (campaign.stimuli->count() > 0) std::cout << ": " << campaign.stimuli->summary();
+    std::cout << "\n";
     std::cout << fmt::format(
-        "  {} stimuli in {} shards of {}, batches of {}; {} rank{}: {:.1f} shards per rank\n",
-        count_text(plan.items), count_text(plan.shards()), plan.shard_items, plan.batch_items,
-        ranks, ranks == 1 ? "" : "s", static_cast<double>(plan.shards()) / ranks);
+        "  {} {} in {} shards of {}, batches of {}; {} rank{}: {:.1f} shards per rank\n",
+        count_text(plan.items), stage.items_are, count_text(plan.shards()), plan.shard_items,
+        plan.batch_items, ranks, ranks == 1 ? "" : "s", static_cast<double>(plan.shards()) / ranks);
     if (plan.shards() < static_cast<std::uint64_t>(ranks) * 32)
         std::cout << "  warning: below 32 shards per rank the slowest rank holds the others up "
                      "([run] shard_items)\n";
@@ -81,8 +83,9 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
             campaign.schedule.batch_items, stage.forward->batch_multiple());
     double macs = 0.0;
     double naive = 0.0;
-    std::cout << "  forward passes of one stimulus:\n";
-    for (const auto& pass : stage.forward->summarise()) {
+    const auto passes = stage.forward->summarise();
+    if (!passes.empty()) std::cout << "  forward passes of one stimulus:\n";
+    for (const auto& pass : passes) {
         std::cout << fmt::format(
             "    {}: input {}, {} network{}, {} readout{}{}, {:.1f} MMAC\n", pass.twins, pass.input,
             pass.networks, pass.networks == 1 ? "" : "s", pass.readouts,

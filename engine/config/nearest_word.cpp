@@ -38,6 +38,21 @@ std::size_t edit_distance(std::string_view a, std::string_view b)
     return at(a.size() + 1, b.size() + 1);
 }
 
+/// "relational" is short for "relational_control" if for nothing else.
+std::optional<std::string> only_word_that_starts_with(std::string_view start,
+                                                      const std::vector<std::string>& known)
+{
+    constexpr std::size_t least_letters = 4;
+    if (start.size() < least_letters) return std::nullopt;
+    std::optional<std::string> found;
+    for (const std::string& candidate : known) {
+        if (!candidate.starts_with(start)) continue;
+        if (found && *found != candidate) return std::nullopt;
+        found = candidate;
+    }
+    return found;
+}
+
 }  // namespace
 
 std::optional<std::string> nearest_word(std::string_view word,
@@ -57,7 +72,7 @@ std::optional<std::string> nearest_word(std::string_view word,
         smallest = distance;
         nearest = candidate;
     }
-    return nearest;
+    return nearest ? nearest : only_word_that_starts_with(word, known);
 }
 
 }  // namespace twinscreen

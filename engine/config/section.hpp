@@ -125,7 +125,7 @@ private:
 };
 
 /// The known word nearest to `word` (Damerau-Levenshtein at most a third of its length, at
-/// least 1), or nothing.
+/// least 1), else the only one that begins with it (four letters or more), or nothing.
 std::optional<std::string> nearest_word(std::string_view word,
                                         const std::vector<std::string>& known);
 

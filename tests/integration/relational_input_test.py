@@ -268,11 +268,15 @@ def responses_come_from_one_place(place):
 def responses_that_turn_out_useless_name_the_population(place):
     lacking = "area 'V1' of subject 'a' lacks {} images"
     for number, (file, part, sentences) in enumerate((
-        ("constant.npy", MULTIVARIATE, ("0 images have a pattern", lacking.format(60))),
-        ("lame.npy", MULTIVARIATE, ("0 images have a pattern", lacking.format(60))),
+        ("constant.npy", MULTIVARIATE, ("0 images have a pattern",
+                                        lacking.format(60) + ": its pattern is constant")),
+        ("lame.npy", MULTIVARIATE, ("0 images have a pattern", lacking.format(60) +
+                                    ": unit 'a/V1/3' is NaN or infinite for 60;")),
         ("few.npy", MULTIVARIATE, ("5 images have a pattern in every population, and sets of 10 "
                                    "need 18", lacking.format(55))),
-        ("infinite.npy", UNIVARIATE, ("0 of 60 images have a mean response", lacking.format(60))),
+        ("infinite.npy", UNIVARIATE, ("0 of 60 images have a mean response", lacking.format(60) +
+                                      ": unit 'a/V1/0' is NaN or infinite for 60, "
+                                      f"{UNITS - 1} other units for as many or fewer")),
     )):
         text = with_first(file).replace(MULTIVARIATE, part)
         refused(DATA_CODE, *sentences, ranks=2 * (number % 2),

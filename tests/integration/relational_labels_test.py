@@ -74,7 +74,7 @@ def make_study(place):
     place.write("items.csv", "id\n" + "".join(f"picture {at}.png\n" for at in range(IMAGES)))
     place.head = ("seed = 8\n[relational_control]\n" + imports(files)
                   + '[[relational_control.unit_scores]]\nfile = "parts.csv"\n')
-    place.write("labels.csv", "stimulus,label\n" + "".join(
+    place.write("labels.csv", "item,label\n" + "".join(
         f"{at},{LABELS[int(sky)]}\n" for at, sky in enumerate(place.sky)))
     place.write("study.toml", place.head + CONTROL + labelling())
 
@@ -190,7 +190,7 @@ def published_halves_are_drawn_with_compat(place):
 
 def labels_at_random_find_nothing(place):
     wrong = np.random.default_rng(3).random(IMAGES) < 0.5
-    place.write("wrong.csv", "image,label\n" + "".join(
+    place.write("wrong.csv", "item,label\n" + "".join(
         f"{at},{LABELS[int(sky)]}\n" for at, sky in enumerate(wrong)))
     place.write("wrong.toml", place.head + CONTROL + labelling("wrong.csv"))
     run("run", place / "wrong.toml", "--out", place / "wrong")
@@ -219,7 +219,7 @@ def labels_are_written_after_a_first_run(place):
     assert not (store / "image_labels.h5").exists() and (store / "area_maps.h5").exists()
     with open(list_of_images, newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["stimulus"]) for row in rows] == list(images)
+    assert [int(row["item"]) for row in rows] == list(images)
     assert all(row["label"] == "" for row in rows)
     before = files_of(store)
 
@@ -270,7 +270,7 @@ def images_have_names(place):
     np.save(place / "pictures.npy", np.random.default_rng(4).integers(
         0, 256, (IMAGES, 8, 8), "u1"))
     stimuli = '[[stimuli]]\nnpy = "pictures.npy"\nlayout = "nhw"\nlabels = "items.csv"\n'
-    place.write("names.csv", "image,label\nelsewhere.png,sky\n" + "".join(
+    place.write("names.csv", "item,label\nelsewhere.png,sky\n" + "".join(
         f"picture {at}.png,{LABELS[int(sky)]}\n" for at, sky in enumerate(place.sky)))
     text = place.head + CONTROL + labelling("names.csv", parts=False) + stimuli
     result = run("run", place.write("names.toml", text), "--out", place / "names")
@@ -361,12 +361,12 @@ def mistakes_have_their_sentence(place):
         refused_at_once(place.head + CONTROL + good.replace(old, new, 1), "bad.toml:", *sentences)
     refused_at_once(place.head + good, "labels are of the images that align two areas")
     for content, sentences in (
-        ("stimulus,label\n1,sky\n2,sea\n3,land\n", ("3 labels: land, sea, sky (two are compared)",)),
-        ("stimulus,word\n1,sky\n", ("no column named 'label'",)),
-        ("name,label\n1,sky\n", ("no column named 'stimulus' or 'image'",)),
-        ("stimulus,label\n1,sky\n1,sea\n", ("image '1' is labelled 'sky' and 'sea'",)),
-        ("stimulus,label\n1.5,sky\n", ("'1.5' in row 1 is no number of an image",)),
-        ("stimulus,label\n1\n", ("bad.csv:2",)),
+        ("item,label\n1,sky\n2,sea\n3,land\n", ("3 labels: land, sea, sky (two are compared)",)),
+        ("item,word\n1,sky\n", ("no column named 'label'",)),
+        ("name,label\n1,sky\n", ("no column named 'item' or 'stimulus'",)),
+        ("item,label\n1,sky\n1,sea\n", ("image '1' is labelled 'sky' and 'sea'",)),
+        ("item,label\n1.5,sky\n", ("'1.5' in row 1 is no number of an image",)),
+        ("item,label\n1\n", ("bad.csv:2",)),
     ):
         place.write("bad.csv", content)
         refused_at_once(place.head + CONTROL + labelling("bad.csv"), "bad.toml:", *sentences)
@@ -374,7 +374,7 @@ def mistakes_have_their_sentence(place):
     images = Stage(place / "study", "multivariate_search").found_image[pair_at(), 0, 0]
     for found, sentence in ((0, "of the 16 images of the set 16 are labelled 16 'sky'"),
                             (1, "labelled 1 'no sky', 15 'sky'")):
-        place.write("bad.csv", "stimulus,label\n" + "".join(
+        place.write("bad.csv", "item,label\n" + "".join(
             f"{image},{'sky' if at >= found else 'no sky'}\n" for at, image in enumerate(images)))
         refused(DATA_CODE, "bad.csv: ", sentence, command=(
             "run", campaign(place.head + CONTROL + labelling("bad.csv")), "--out", place / "one"))

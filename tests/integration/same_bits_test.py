@@ -189,7 +189,7 @@ def make_trials(place):
 
 def main():
     with Workplace() as place:
-        place.write("labels.csv", "stimulus,label\n" + "".join(
+        place.write("labels.csv", "item,label\n" + "".join(
             f"{item},{'odd' if item % 2 else 'even'}\n" for item in range(ITEMS)))
         tiny_bundle.write(place / "tiny")
         make_recording(place / "recording.npy")

@@ -36,6 +36,16 @@ TEST(NearestWord, AllowsOneMistakeInShortWordsAndAThirdInLongOnes)
     EXPECT_EQ(nearest_word("abcdef", {"abcXYZ"}), std::nullopt);
 }
 
+TEST(NearestWord, KnowsTheOnlyWordThatBeginsWithIt)
+{
+    const std::vector<std::string> known{"relational_control", "control_session",
+                                         "control_accuracy"};
+
+    EXPECT_EQ(nearest_word("relational", known), "relational_control");
+    EXPECT_EQ(nearest_word("control", known), std::nullopt);
+    EXPECT_EQ(nearest_word("rel", known), std::nullopt);
+}
+
 TEST(NearestWord, PrefersTheFirstOfEquallyNearWords)
 {
     EXPECT_EQ(nearest_word("cat", {"bat", "hat"}), "bat");

@@ -31,7 +31,7 @@ LabelTable labels_in(const std::string& text)
 
 TEST(ImageLabels, AreThoseOfTheSetAndTheOthersAreCounted)
 {
-    const LabelTable table = labels_in("stimulus,label\n7,sky\n3,ground\n5,\n4,sky\n");
+    const LabelTable table = labels_in("item,label\n7,sky\n3,ground\n5,\n4,sky\n");
     const std::vector<std::uint32_t> images{3, 5, 7, 8};
 
     const SetLabels labels = labels_of(table, images, *no_stimuli());
@@ -44,7 +44,7 @@ TEST(ImageLabels, AreThoseOfTheSetAndTheOthersAreCounted)
 
 TEST(ImageLabels, MayBeNumbers)
 {
-    const LabelTable table = labels_in("image,label\n2,0\n1,1\n");
+    const LabelTable table = labels_in("item,label\n2,0\n1,1\n");
 
     EXPECT_THAT(table.names, ElementsAre("0", "1"));
     EXPECT_THAT(labels_of(table, std::vector<std::uint32_t>{1, 2}, *no_stimuli()).of_image,
@@ -91,11 +91,11 @@ TEST(ImageLabels, ListToFillInIsLeftAloneOnceSomebodyWroteIntoIt)
     const std::string empty = text_of_file();
     write_images_to_label(none, labels, images, *no_stimuli(), file);
     EXPECT_EQ(text_of_file(), empty);
-    std::ofstream(file) << "stimulus,label\n6,sky\n";
+    std::ofstream(file) << "item,label\n6,sky\n";
     write_images_to_label(none, labels, images, *no_stimuli(), file);
 
     EXPECT_THAT(empty, HasSubstr("\n6,"));
-    EXPECT_EQ(text_of_file(), "stimulus,label\n6,sky\n");
+    EXPECT_EQ(text_of_file(), "item,label\n6,sky\n");
 }
 
 TEST(ImageSimilarities, AreCorrelationsOfPatternsAndTheirMeansByLabel)

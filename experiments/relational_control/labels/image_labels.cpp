@@ -44,7 +44,7 @@ std::vector<std::string> distinct_labels(const Table& table, const TableColumn& 
 void read_rows(LabelTable& labels)
 {
     const Table table = read_csv(labels.file);
-    const TableColumn& image = column_named(table, {"stimulus", "image"});
+    const TableColumn& image = column_named(table, {"item", "stimulus"});
     const TableColumn& label = column_named(table, {"label"});
     labels.by_number = !image.is_text();
     labels.names = distinct_labels(table, label);
@@ -179,7 +179,7 @@ void write_images_to_label(const LabelTable& table, const SetLabels& labels,
     }
     const bool are_named =
         std::ranges::any_of(names, [](const auto& name) { return !name.empty(); });
-    Table filled{{{"stimulus", "", std::move(numbers)}}};
+    Table filled{{{"item", "", std::move(numbers)}}};
     if (are_named) filled.columns.push_back({"name", "", std::move(names)});
     filled.columns.push_back({"label", "", std::move(said)});
     std::ofstream out(file, std::ios::binary | std::ios::trunc);

@@ -12,7 +12,7 @@
 
 namespace twinscreen {
 
-/// What a person wrote about images: a table with a column `stimulus` (or `image`) and a column
+/// What a person wrote about images: a table with a column `item` (or `stimulus`) and a column
 /// `label`. Images are named by their number in the campaign, or by their `id`, `name` or `file` in
 /// the item table; an empty label is none.
 struct LabelTable {

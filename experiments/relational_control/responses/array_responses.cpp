@@ -72,10 +72,7 @@ public:
         const std::size_t row_bytes = width * bytes_of(header_.type);
         std::vector<std::byte> bytes(count * row_bytes);
         file_.read(header_.offset + first * row_bytes, bytes);
-        const std::vector<double> values = doubles_of(bytes, header_.type);
-        for (std::uint64_t row = 0; row < count; ++row)
-            for (std::size_t unit = 0; unit < width; ++unit)
-                rows[row * stride + unit] = static_cast<float>(values[row * width + unit]);
+        copy_rows(doubles_of(bytes, header_.type), width, rows, stride);
     }
 
 private:

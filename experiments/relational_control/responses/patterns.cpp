@@ -30,12 +30,13 @@ Patterns read_patterns(const Study& study, const StageHistory& history)
                                            0, history.items(ResponseStage::stage_name));
     const auto usable = stored.values<std::uint8_t>();
     const std::size_t width = study.populations.size();
-    patterns.lacking.assign(width, 0);
+    patterns.missing = read_missing_responses(study, history);
     for (std::uint32_t image = 0; image < usable.size() / width; ++image) {
         const auto row = usable.subspan(image * width, width);
         if (std::ranges::all_of(row, [](std::uint8_t is) { return is == 1; }))
             patterns.images.push_back(image);
-        for (std::size_t at = 0; at < width; ++at) patterns.lacking[at] += row[at] == 1 ? 0U : 1U;
+        for (std::size_t at = 0; at < width; ++at)
+            patterns.missing.images[at] += row[at] == 1 ? 0U : 1U;
     }
     return patterns;
 }
@@ -43,11 +44,9 @@ Patterns read_patterns(const Study& study, const StageHistory& history)
 void require_items_for(const SearchSettings& search, const Patterns& patterns, const Study& study)
 {
     const std::uint32_t least = least_items(search);
-    TWINSCREEN_REQUIRE(
-        patterns.items() >= least, data,
-        "{} images have a pattern in every population, and sets of {} need {}; {} (a "
-        "pattern is constant, or a unit is NaN)",
-        patterns.items(), search.set_size, least, study.most_lacking(patterns.lacking));
+    TWINSCREEN_REQUIRE(patterns.items() >= least, data,
+                       "{} images have a pattern in every population, and sets of {} need {}; {}",
+                       patterns.items(), search.set_size, least, patterns.missing.worst(study));
 }
 
 }  // namespace twinscreen

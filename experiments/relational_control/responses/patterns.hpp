@@ -5,7 +5,7 @@
 
 #include "engine/fit/gram.hpp"
 #include "engine/run/experiment.hpp"
-#include "experiments/relational_control/study/study.hpp"
+#include "experiments/relational_control/responses/missing_responses.hpp"
 
 namespace twinscreen {
 
@@ -15,7 +15,7 @@ struct Patterns {
     const float* values = nullptr;  ///< [images, columns]
     std::size_t columns = 0;
     std::vector<std::uint32_t> images;  ///< [items] ascending
-    std::vector<std::size_t> lacking;   ///< [populations] images without a pattern
+    MissingResponses missing;
 
     std::size_t items() const noexcept { return images.size(); }
     /// Rows of consecutive items of one population: where they lie if the images are consecutive,

@@ -26,6 +26,14 @@ public:
                       std::size_t stride) = 0;
 };
 
+/// Values [rows, width] to rows that are `stride` values apart.
+inline void copy_rows(const std::vector<double>& values, std::size_t width, float* rows,
+                      std::size_t stride)
+{
+    for (auto from = values.begin(); from != values.end(); rows += stride)
+        for (std::size_t unit = 0; unit < width; ++unit) rows[unit] = static_cast<float>(*from++);
+}
+
 /// One area of one subject, [images, units], in a .npy file or an HDF5 dataset. Throws Error(data)
 /// that begins with the path of the file that does not fit.
 std::unique_ptr<ResponseFile> open_array_responses(const ImportedFile& imported);

@@ -1,9 +1,13 @@
 #include "experiments/relational_control/responses/response_stage.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <numeric>
 
+#include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
+#include "experiments/relational_control/responses/missing_responses.hpp"
 #include "kernels/pattern.hpp"
 
 namespace twinscreen {
@@ -25,12 +29,22 @@ StagePlan ResponseStage::plan(const CampaignInputs& inputs, const StageHistory&)
         stage = plan_without_stimuli("images");
         stage.settings = {{"imported responses", imported_->identity()}};
     }
+    const auto missing = [&](const char* name, Domain domain) {
+        return ColumnSpec{name,
+                          domain,
+                          ElementType::i32,
+                          {axis_of("unit", study_.columns())},
+                          "",
+                          "images to which the unit is NaN or infinite"};
+    };
     stage.columns = {{"mean_response",
                       Domain::item,
                       ElementType::f32,
                       {axis_of("population", study_.populations.size())},
                       "",
-                      "mean over the kept units that are not NaN"}};
+                      "mean over the kept units that are not NaN"},
+                     missing("shard_missing", Domain::shard),
+                     missing("missing", Domain::stage)};
     if (settings_.patterns) add_pattern_columns(stage);
     const std::size_t item_bytes =
         sizeof(float) *
@@ -78,6 +92,7 @@ void ResponseStage::add_pattern_columns(StagePlan& stage) const
 void ResponseStage::reduce(const float* responses, std::size_t width, std::size_t rows,
                            std::size_t first_row, Rows& out) const
 {
+    const auto missing = out.missing.values<std::int32_t>();
     for (std::size_t row = 0; row < rows; ++row)
         for (std::size_t at = 0; at < units_.size(); ++at) {
             const std::size_t to = first_row + row;
@@ -90,6 +105,10 @@ void ResponseStage::reduce(const float* responses, std::size_t width, std::size_
                                   static_cast<std::uint32_t>(units_[at].size()), pattern);
             out.means.values<float>()[to * units_.size() + at] = summary.mean;
             out.usable.values<std::uint8_t>()[to * units_.size() + at] = summary.is_usable ? 1 : 0;
+            if (!summary.is_usable)
+                for (std::size_t unit = 0; unit < units_[at].size(); ++unit)
+                    if (!std::isfinite(responses[row * width + units_[at][unit]]))
+                        ++missing[study_.populations[at].first_column + unit];
         }
 }
 
@@ -99,8 +118,10 @@ void ResponseStage::run(const Shard& shard, ShardTools& tools)
     const Shape cells{rows, extent(units_.size())};
     Rows out{
         OwnedBatch(ElementType::f32, cells),
+        OwnedBatch(ElementType::i32, {1, extent(study_.columns())}),
         OwnedBatch(ElementType::f32, {rows, settings_.patterns ? extent(study_.columns()) : 0}),
         OwnedBatch(ElementType::u8, cells)};
+    std::ranges::fill(out.missing.values<std::int32_t>(), 0);
     if (imported_ != nullptr) {
         std::vector<float> raw;
         imported_->read(index_of(shard.items.first), shard.items.count, raw);
@@ -109,9 +130,33 @@ void ResponseStage::run(const Shard& shard, ShardTools& tools)
         answer(tools, out);
     }
     tools.write(mean_column, std::move(out.means));
+    tools.write(partial_missing_column, std::move(out.missing));
     if (!settings_.patterns) return;
     tools.write(pattern_column, std::move(out.patterns));
     tools.write(usable_column, std::move(out.usable));
+}
+
+SummaryRows ResponseStage::combine(const StageResults& results)
+{
+    OwnedBatch missing(ElementType::i32, Shape{extent(study_.columns())});
+    const auto sums = missing.values<std::int32_t>();
+    std::ranges::fill(sums, 0);
+    for (std::uint64_t shard = 0; shard < results.plan().shards(); ++shard) {
+        const OwnedBatch partial = results.read(partial_missing_column, shard, 1);
+        std::ranges::transform(sums, partial.values<std::int32_t>(), sums.begin(), std::plus<>{});
+    }
+    SummaryRows summary;
+    summary.emplace_back(missing_column, std::move(missing));
+    return summary;
+}
+
+std::vector<std::string> ResponseStage::report(const StageResults& results, const CampaignInputs&,
+                                               const std::filesystem::path&)
+{
+    const OwnedBatch stored = results.read(missing_column, 0, 1);
+    const std::string missing = missing_units(stored.values<std::int32_t>(), study_.units);
+    if (missing.empty()) return {};
+    return {fmt::format("{} of {} images", missing, count_text(results.plan().items))};
 }
 
 /// The twins' responses to the shard's stimuli.

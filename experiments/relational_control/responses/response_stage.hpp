@@ -12,6 +12,7 @@ namespace twinscreen {
 /// stimuli (or over the imported files).
 ///
 /// /columns/mean_response  f32 [image, population]
+/// /summary/missing        i32 [unit]  images to which the unit is NaN or infinite
 /// /columns/pattern        f32 [image, unit]  units of a population are consecutive; the product of
 ///                         two rows of a population is the Pearson correlation of its patterns
 /// /columns/usable         u8 [image, population]  1 where the pattern is not NaN
@@ -19,8 +20,10 @@ class ResponseStage final : public ControlStage {
 public:
     static constexpr const char* stage_name = "responses";
     static constexpr ColumnId mean_column{0};
-    static constexpr ColumnId pattern_column{1};
-    static constexpr ColumnId usable_column{2};
+    static constexpr ColumnId partial_missing_column{1};
+    static constexpr ColumnId missing_column{2};
+    static constexpr ColumnId pattern_column{3};
+    static constexpr ColumnId usable_column{4};
 
     /// imported  null: the campaign's twins answer
     ResponseStage(const ControlSettings& settings, const Study& study,
@@ -33,12 +36,16 @@ public:
         return imported_ == nullptr ? shard.items : ItemRange{};
     }
     void run(const Shard&, ShardTools&) override;
+    SummaryRows combine(const StageResults&) override;
+    std::vector<std::string> report(const StageResults&, const CampaignInputs&,
+                                    const std::filesystem::path& folder) override;
     std::string outlook() const override { return {}; }
 
 private:
     /// What one shard writes.
     struct Rows {
         OwnedBatch means;
+        OwnedBatch missing;
         OwnedBatch patterns;
         OwnedBatch usable;
     };

@@ -25,13 +25,13 @@ MeanResponses read_mean_responses(const Study& study, const StageHistory& histor
         history.read(ResponseStage::stage_name, ResponseStage::mean_column, 0, images);
     const auto values = stored.values<float>();
     responses.values.assign(values.begin(), values.end());
-    responses.lacking.assign(responses.populations, 0);
+    responses.missing = read_missing_responses(study, history);
     for (std::uint32_t image = 0; image < images; ++image) {
         bool is_usable = true;
         for (std::size_t at = 0; at < responses.populations; ++at) {
             if (std::isfinite(responses.at(image, at))) continue;
             is_usable = false;
-            ++responses.lacking[at];
+            ++responses.missing.images[at];
         }
         if (is_usable) responses.usable.push_back(image);
     }

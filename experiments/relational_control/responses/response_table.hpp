@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/run/experiment.hpp"
-#include "experiments/relational_control/study/study.hpp"
+#include "experiments/relational_control/responses/missing_responses.hpp"
 
 namespace twinscreen {
 
@@ -15,7 +14,7 @@ struct MeanResponses {
     std::size_t populations = 0;
     std::vector<float> values;          ///< [images, populations]
     std::vector<std::uint32_t> usable;  ///< images without NaN, ascending
-    std::vector<std::size_t> lacking;   ///< [populations] images of NaN
+    MissingResponses missing;
 
     std::size_t images() const noexcept { return values.size() / populations; }
     /// Places of images in `usable`; each must be there.

@@ -13,6 +13,9 @@ void require_unit_columns(const Table& units, const std::string& name)
         TWINSCREEN_REQUIRE(found != nullptr && found->is_text(), store,
                            "{}: its unit table has no texts '{}'", name, column);
     }
+    const TableColumn* ceilings = units.find("noise_ceiling");
+    TWINSCREEN_REQUIRE(ceilings == nullptr || !ceilings->is_text(), store,
+                       "{}: 'noise_ceiling' of its unit table is text, not numbers", name);
 }
 
 class ScreenResponses final : public ResponseFile {
@@ -57,11 +60,7 @@ public:
     {
         std::vector<std::byte> bytes(count * column_.row_bytes);
         stage_.read(column_, first, count, bytes);
-        const std::size_t width = units_.rows();
-        const std::vector<double> values = doubles_of(bytes, column_.type);
-        for (std::uint64_t row = 0; row < count; ++row)
-            for (std::size_t unit = 0; unit < width; ++unit)
-                rows[row * stride + unit] = static_cast<float>(values[row * width + unit]);
+        copy_rows(doubles_of(bytes, column_.type), units_.rows(), rows, stride);
     }
 
 private:

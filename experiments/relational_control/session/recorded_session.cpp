@@ -58,7 +58,8 @@ std::vector<std::uint32_t> read_order(const std::filesystem::path& file, std::ui
 AreaTrials read_area(const std::filesystem::path& file, const std::vector<std::uint32_t>& order,
                      std::span<const std::uint32_t> images, double ceiling, std::size_t& recorded)
 {
-    const Recording recording = read_recording(file, "items,units", order.size(), Missing::keep);
+    const Recording recording =
+        read_recording(file, "items,units", order.size(), Missing::keep, "trials");
     recorded = recording.neurons;
     AreaTrials area;
     for (std::size_t unit = 0; unit < recording.neurons; ++unit) {

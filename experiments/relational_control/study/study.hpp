@@ -55,10 +55,6 @@ struct Study {
     std::string pair_name(std::size_t pair) const;
     /// The pair "V1 - hV4", its areas in either order; pairs.size() where there is none.
     std::size_t pair_named(const std::string& name) const;
-    /// Which population lacks responses to most images, for messages.
-    ///
-    /// lacking  [populations] images
-    std::string most_lacking(std::span<const std::size_t> lacking) const;
     std::size_t columns() const noexcept { return units.rows(); }
     /// Folds with a test subject: 1 ... test_folds().
     std::size_t test_folds() const noexcept { return folds.size() - 1; }

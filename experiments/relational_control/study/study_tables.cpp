@@ -47,14 +47,6 @@ std::string Study::pair_name(std::size_t pair) const
     return fmt::format("{} - {}", areas[pairs[pair].first], areas[pairs[pair].second]);
 }
 
-std::string Study::most_lacking(std::span<const std::size_t> lacking) const
-{
-    const auto most = std::ranges::max_element(lacking);
-    const Population& population = populations[static_cast<std::size_t>(most - lacking.begin())];
-    return fmt::format("area '{}' of subject '{}' lacks {} images", areas[population.area],
-                       population.subject, *most);
-}
-
 Table Study::population_table() const
 {
     std::vector<std::string> subject, area;

@@ -65,7 +65,7 @@ StagePlan UnivariateBaseline::plan(const CampaignInputs& inputs, const StageHist
         responses_.usable.size() >= settings_.images, data,
         "{} of {} images have a mean response of every population, and a set takes {}; {}",
         responses_.usable.size(), responses_.images(), settings_.images,
-        study_.most_lacking(responses_.lacking));
+        responses_.missing.worst(study_));
 
     const Axis fold = axis_of("fold", study_.folds.size());
     const Axis area = axis_of("area", study_.areas.size());

@@ -283,6 +283,10 @@ std::vector<ShownSet> UnivariateSelection::shown_sets(const StageResults& result
 {
     const OwnedBatch stored = results.read(image_column, 0, 1);
     std::vector<ShownSet> sets;
+    for (std::size_t area = 0; area < study_.areas.size(); ++area) {
+        const auto baseline = baseline_.of(0, area);
+        sets.push_back({study_.areas[area] + "\nbaseline", {baseline.begin(), baseline.end()}});
+    }
     for (std::size_t pair = 0; pair < study_.pairs.size(); ++pair)
         for (std::size_t at = 0; at < control_conditions; ++at) {
             const std::size_t cell = pair * study_.folds.size() * control_conditions + at;

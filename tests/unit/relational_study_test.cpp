@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "experiments/relational_control/multivariate/similarity_views.hpp"
+#include "experiments/relational_control/responses/missing_responses.hpp"
 #include "experiments/relational_control/study/study.hpp"
 #include "tests/support/support.hpp"
 
@@ -242,14 +243,25 @@ TEST(RelationalStudy, ADigestTellsStudiesApart)
     EXPECT_EQ(study_of(three_subjects(), "compat = 'reference'").digest(), digest);
 }
 
-TEST(RelationalStudy, MostLackingNamesThePopulation)
+TEST(RelationalStudy, MissingResponsesNameThePopulationAndItsUnits)
 {
     const Study study = study_of(three_subjects(), "");
-    const Places lacking{0, 1, 2, 3, 9, 4, 0, 0, 0};
-
     const Population& most = study.populations[4];
-    EXPECT_EQ(study.most_lacking(lacking), fmt::format("area '{}' of subject '{}' lacks 9 images",
-                                                       study.areas[most.area], most.subject));
+    const std::string who = fmt::format("area '{}' of subject '{}' lacks 9 images",
+                                        study.areas[most.area], most.subject);
+    const auto& ids = std::get<std::vector<std::string>>(study.units.find("id")->values);
+    MissingResponses missing{{0, 1, 2, 3, 9, 4, 0, 0, 0},
+                             std::vector<std::int32_t>(study.columns())};
+
+    EXPECT_EQ(missing.worst(study), who + ": its pattern is constant");
+    missing.units[most.first_column] = 4;
+    missing.units[most.first_column + 1] = 6;
+    missing.units[study.populations[5].first_column] = 7;
+    EXPECT_EQ(missing.worst(study),
+              fmt::format("{}: unit '{}' is NaN or infinite for 6, 1 other unit for as many or "
+                          "fewer; [relational_control] units leaves units out",
+                          who, ids[most.first_column + 1]));
+    EXPECT_EQ(missing_units(std::vector<std::int32_t>(5), study.units), "");
 }
 
 struct Mistake {

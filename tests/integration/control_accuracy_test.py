@@ -3,6 +3,7 @@ what numpy makes of the same files by the published formulas, and what was plant
 
 import csv
 import itertools
+import signal
 
 import harness
 from harness import Workplace, content_hash, refused, run
@@ -311,21 +312,23 @@ def test_twins_answer_as_their_files_do(place):
     """The same results where twins answer as where their stored responses are named."""
     inputs = "seed = 2\n" + "".join(f"""[[twins]]
 family = "gabor_energy"
-name = "{subject}"
+name = "{subject} {area}"
 subject = "{subject}"
 area = "{area}"
 positions = 2
 orientations = {orientations}
-""" for subject, area, orientations in (("a", "V1", 3), ("b", "V1-part", 4)))
+spatial_frequencies = {cycles}
+""" for subject, area, orientations, cycles in (("a", "V1", 3, [1.0, 2.0]), ("b", "V1-part", 4, [1.0, 2.0]),
+                                                ("b", "V1-rest", 4, [1.5, 2.5])))
     inputs += "[[stimuli]]\ncount = 40\nbrightness = \"square_root\"\n[stimuli.pink_noise]\n"
     screen = place.write("screen.toml", inputs + '[screen]\nmeasures = ["units"]\n')
     run("run", screen, "--out", place / "screen")
     with h5py.File(place / "screen" / "responses.h5") as file:
         responses = file["columns/response"][()]
-        owner = file["units/subject"].asstr()[()]
+        owner, of_area = (file[f"units/{name}"].asstr()[()] for name in ("subject", "area"))
     tables = {"files": "", "twins": ""}
     for subject in "ab":
-        own = np.ascontiguousarray(responses[:, owner == subject])
+        own = np.ascontiguousarray(responses[:, (owner == subject) & (of_area != "V1-rest")])
         trials = own[:, None] + own.std() * RNG.normal(size=(40, 3, own.shape[1]))
         np.save(place / f"{subject}.npy", trials.astype("f4"))
         np.save(place / f"{subject}_predicted.npy", own)
@@ -345,6 +348,12 @@ orientations = {orientations}
     run("run", place / "twins.toml", "--out", place / "few", "--limit", 20)
     assert (Stage(place / "few", "control_accuracy").noise_images == 20).all()
     text = (place / "twins.toml").read_text()
+    # Another area with as many units is another campaign, and so are other images.
+    other = place.write("other.toml", text.replace('twin_area = "V1-part"', 'twin_area = "V1-rest"'))
+    refused(harness.STORE_CODE, "control_accuracy.h5 holds results of another campaign", "recordings: stored",
+            command=("run", other, "--out", place / "twins"))
+    refused(harness.STORE_CODE, "holds results of another campaign",
+            command=("run", place / "twins.toml", "--out", place / "twins", "--limit", 20))
     refused(2, "no twin has units of subject 'b' and area 'V1'", "subject and area anew", command=(
         "check", place.write("wrong.toml", text.replace('twin_area = "V1-part"', ""))))
     refused(2, "a.npy: 40 images, and the campaign's twins has 41", command=(
@@ -355,6 +364,26 @@ orientations = {orientations}
     refused(2, "values of a prepared array are no levels of brightness", command=("check", place.write(
         "wrong.toml", text.replace("[[stimuli]]\ncount = 40\n", '[[stimuli]]\nnpy = "inputs.npy"\nprepared = true\n')
         .replace("[stimuli.pink_noise]\n", ""))))
+
+
+def test_files_that_change_while_a_campaign_runs_are_refused(place):
+    """Files are read when a campaign is checked and again when they are scored; the twins answer in between."""
+    text = (place / "twins.toml").read_text().replace("count = 40", "count = 2000")
+    np.save(place / "image.npy", np.repeat(np.arange(40), 3).astype("i4"))
+    trials = np.load(place / "a.npy").reshape(120, -1)
+    np.save(place / "changing.npy", trials)
+    recording = ('[[control_accuracy.recordings]]\nsubject = "a"\narea = "V1"\nmeasured = "changing.npy"\n'
+                 'image = "image.npy"\n')
+    campaign = place.write("changing.toml", text[:text.index("[[control_accuracy.recordings]]")] + recording)
+    with harness.start("run", campaign, "--out", place / "changing") as job:
+        harness.wait_until((place / "changing" / "responses.h5").exists, "the twins to begin", poll_s=0.001)
+        job.signal_launcher(signal.SIGSTOP)
+        trials[7, 0] += 1
+        np.save(place / "changing.npy", trials)
+        job.signal_launcher(signal.SIGCONT)
+        result = job.wait()
+    assert result.code == harness.DATA_CODE, result
+    assert "files of area 'V1' of subject 'a' changed while the campaign ran" in result.output, result
 
 
 def test_mistakes_are_told_with_their_place(place):
@@ -400,7 +429,7 @@ def main():
         harness.run_checks(place, test_every_number, test_axes_have_names,
                            test_the_published_test_may_judge_otherwise, test_one_subject_only,
                            test_ranks_do_not_matter, test_twins_answer_as_their_files_do,
-                           test_mistakes_are_told_with_their_place)
+                           test_files_that_change_while_a_campaign_runs_are_refused, test_mistakes_are_told_with_their_place)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,12 @@ public:
         std::vector<ConfigSection> sections = section.children("recordings");
         if (!know_twins(sections, inputs)) return;
         Digest all;
+        digests_.clear();
         for (const std::string& subject : subjects_)
-            for (const std::string& area : areas_)
-                all.add(subject).add(area).add(check_area(sections, parts_of(subject, area)));
+            for (const std::string& area : areas_) {
+                digests_.push_back(check_area(sections, parts_of(subject, area)));
+                all.add(subject).add(area).add(digests_.back());
+            }
         digest_ = all.hex();
     }
 
@@ -115,8 +118,11 @@ public:
             }
             if (parts.empty()) continue;
             const auto item = static_cast<std::uint32_t>(subject * areas_.size() + area);
-            areas[area] =
-                score_area(join_parts(parts), {tools.seed, item, 0, settings_.permutations});
+            const RecordedArea recorded = join_parts(parts);
+            TWINSCREEN_REQUIRE(recorded.digest == digests_[item], data,
+                               "files of area '{}' of subject '{}' changed while the campaign ran",
+                               areas_[area], subjects_[subject]);
+            areas[area] = score_area(recorded, {tools.seed, item, 0, settings_.permutations});
         }
         std::vector<OwnedBatch> rows = accuracy_rows(areas, settings_.compat);
         for (std::uint32_t column = 0; column < rows.size(); ++column)
@@ -248,7 +254,11 @@ private:
                            "no twin has units of subject '{}' and area '{}' ([[twins]] may name "
                            "subject and area anew)",
                            one.subject, one.twin_area);
-        Predictions result{"the campaign's twins", images_, answered_, units.size(), {}, {}};
+        // Their values are those of the stage before: only which are taken is told apart here.
+        Digest taken;
+        taken.add(one.twin_area).add(std::uint64_t{answered_});
+        Predictions result{"the campaign's twins", images_, answered_,
+                           units.size(),           {},      taken.hex()};
         result.values.assign(std::size_t{images_} * units.size(), 0.0);
         if (history_ == nullptr) return result;
         const ConstBatch stored = history_->map(responses_stage, ColumnId{0});
@@ -262,7 +272,8 @@ private:
 
     Settings settings_;
     std::vector<std::string> subjects_, areas_;
-    std::string digest_;
+    std::string digest_;                ///< of all that was read
+    std::vector<std::string> digests_;  ///< [subjects, areas] of each
     std::uint64_t seed_ = 0;
     bool asks_twins_ = false;
     bool is_answering_ = false;                                    ///< in the first stage

@@ -17,7 +17,7 @@ struct Predictions {
     std::uint32_t answered = 0;  ///< the first images: trials of the others are left out
     std::size_t units = 0;
     std::vector<double> values;  ///< [images, units]
-    std::string digest;          ///< of a file; empty: known otherwise
+    std::string digest;          ///< of a file, or of what the twins are asked for
 };
 
 /// Reads [images, units] of a .npy file, or a dataset of an HDF5 file. Throws Error(data).

@@ -97,6 +97,7 @@ private:
     StoreOptions options_;
     Plan plan_;
     std::map<ColumnId, MappedBytes> mapped_;
+    std::map<ColumnId, OwnedBatch> copied_;  ///< columns that cannot be used where they lie
     std::vector<ColumnSpec> columns_;
     StageState state_;
     std::uint32_t epoch_;  ///< the next checkpoint, which makes what is sealed now safe
@@ -275,6 +276,11 @@ ConstBatch Hdf5Sink::map(ColumnId column)
 {
     const ColumnSpec& spec = column_at(column);
     const std::uint64_t rows = stored_rows(spec);
+    // HDF5 puts small columns at any byte.
+    if (file_.offset(column) % bytes_of(spec.type) != 0) {
+        if (!copied_.contains(column)) copied_.emplace(column, read(column, 0, rows));
+        return copied_.at(column).view();
+    }
     const auto [found, is_new] =
         mapped_.try_emplace(column, options_.file, file_.offset(column), rows * spec.row_bytes());
     return {found->second.bytes().data(), spec.type,
@@ -366,6 +372,7 @@ void Hdf5Sink::close()
     checkpoint(epoch_);
     TWINSCREEN_FAILPOINT("close: last checkpoint over");
     mapped_.clear();
+    copied_.clear();
     together([&] { writer_.run(WriterThread::Job([this] { file_.close(); })); });
     TWINSCREEN_FAILPOINT("close: file closed");
 }

@@ -121,6 +121,42 @@ TEST_F(StoreSink, TakesFiveThousandColumns)
     sink->close();
 }
 
+TEST_F(StoreSink, ColumnsAsMemoryAreAlignedWhereverTheyLie)
+{
+    fixture.columns.clear();
+    // HDF5 places small columns one after the other.
+    for (std::size_t i = 0; i < 8; ++i)
+        fixture.columns.push_back({fmt::format("byte_{}", i),
+                                   Domain::item,
+                                   i % 2 == 0 ? ElementType::u8 : ElementType::f64,
+                                   {},
+                                   "",
+                                   ""});
+    auto sink = fixture.open(*communicator);
+    for (std::uint64_t id = 0; id < fixture.plan.shards(); ++id) {
+        const Shard shard = fixture.plan.shard(ShardId{id});
+        for (std::uint32_t column = 0; column < 8; ++column) {
+            OwnedBatch rows(fixture.columns[column].type,
+                            {static_cast<std::int64_t>(shard.items.count)});
+            if (column % 2 == 0)
+                std::ranges::fill(rows.values<std::uint8_t>(), std::uint8_t{1});
+            else
+                std::ranges::fill(rows.values<double>(), static_cast<double>(id));
+            sink->write(shard, ColumnId{column}, std::move(rows));
+        }
+        sink->seal(shard, 0, 0.25F, {});
+    }
+    sink->checkpoint(1);
+    sink->write_summary({});
+
+    for (const std::uint32_t column : {1U, 3U, 5U, 7U}) {
+        const ConstBatch mapped = sink->map(ColumnId{column});
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(mapped.data) % alignof(double), 0U);
+        EXPECT_EQ(static_cast<const double*>(mapped.data)[22], 4.0);
+    }
+    sink->close();
+}
+
 TEST_F(StoreSink, TellsTheChecksumOfTheColumnsWhenAShardIsSealed)
 {
     const auto sink = fixture.open(*communicator);

@@ -348,6 +348,18 @@ TEST(GroupDifference, GivesUniformPValuesWhereGroupsDoNotDiffer)
     EXPECT_LT(distance_from_uniform(p, iterations + 1), 1.95 / std::sqrt(studies));
 }
 
+TEST(GroupDifference, CountsTheObservedSplitHoweverItsSumsAreRounded)
+{
+    const std::vector<double> first{0.3, 0.5};
+    const std::vector<double> second{0.4, 0.1, 0.2};
+    constexpr std::uint32_t draws = 3000;
+
+    const double p = permute_groups(first, second, 2, {4, 0, 0, draws}, Tail::at_least).p();
+
+    // Of the ten pairs, 0.3 + 0.5 and 0.4 + 0.5 reach the observed difference.
+    EXPECT_NEAR(p, 0.2, 4.0 * std::sqrt(0.2 * 0.8 / draws));
+}
+
 TEST(GroupDifference, IsUnknownWhereAValueIs)
 {
     const std::vector<double> first{0.1, std::nan(""), 0.4};

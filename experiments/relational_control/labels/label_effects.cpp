@@ -87,7 +87,9 @@ PartEffect test_parts(const ImageResponses& responses, std::span<const std::size
     const std::vector<double>& less = means[1 - prefer];
     const auto test = [&](Compat how) {
         const std::size_t half = (more.size() + less.size()) / 2;
-        return permute_groups(more, less, how == Compat::reference ? half : more.size(), block);
+        return how == Compat::reference
+                   ? permute_groups(more, less, half, block)
+                   : permute_groups(more, less, more.size(), block, Tail::at_least);
     };
     effect.test = test(compat);
     effect.other = test(compat == Compat::reference ? Compat::corrected : Compat::reference);

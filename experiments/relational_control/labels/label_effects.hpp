@@ -48,7 +48,8 @@ struct PartEffect {
 
 /// Whether the part that should answer more does. The means of units are exchanged between the
 /// parts; as published, each exchange splits all of them in halves, instead of in parts of the
-/// true sizes.
+/// true sizes, and does not count where it gives the observed difference: p of parts of few units
+/// is too small.
 ///
 /// images  rows of the responses: those with the label
 /// parts   columns of the two parts, at least one each

@@ -1,6 +1,7 @@
 #include "experiments/relational_control/statistics/group_difference.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <vector>
 
@@ -16,10 +17,18 @@ double sum_of(std::span<const double> values)
     return std::accumulate(values.begin(), values.end(), 0.0);
 }
 
+/// How far two means of some of the values, summed in other orders, may lie apart.
+double rounding_of(std::span<const double> values)
+{
+    double largest = 0.0;
+    for (const double value : values) largest = std::max(largest, std::abs(value));
+    return 1e-12 * largest;
+}
+
 }  // namespace
 
 PermutationTest permute_groups(std::span<const double> first, std::span<const double> second,
-                               std::size_t split, const PermutationBlock& block)
+                               std::size_t split, const PermutationBlock& block, Tail tail)
 {
     std::vector<double> pooled(first.begin(), first.end());
     pooled.insert(pooled.end(), second.begin(), second.end());
@@ -29,7 +38,9 @@ PermutationTest permute_groups(std::span<const double> first, std::span<const do
     const auto size = static_cast<double>(split);
     const double total = sum_of(pooled);
     PermutationTest test{.observed = sum_of(first) / static_cast<double>(first.size()) -
-                                     sum_of(second) / static_cast<double>(second.size())};
+                                     sum_of(second) / static_cast<double>(second.size()),
+                         .tail = tail};
+    const double rounding = tail == Tail::at_least ? rounding_of(pooled) : 0.0;
     const bool draws_first = 2 * split <= pooled.size();
     PartialShuffle shuffle(static_cast<std::uint32_t>(pooled.size()));
     std::vector<std::uint32_t> drawn(std::min(split, pooled.size() - split));
@@ -37,8 +48,10 @@ PermutationTest permute_groups(std::span<const double> first, std::span<const do
         shuffle.draw(block.address(DrawStream::permuted_labels, t), drawn);
         double sum = 0.0;
         for (const std::uint32_t at : drawn) sum += pooled[at];
-        test.add(draws_first ? sum / size - (total - sum) / rest
-                             : (total - sum) / size - sum / rest);
+        const double difference =
+            draws_first ? sum / size - (total - sum) / rest : (total - sum) / size - sum / rest;
+        const bool is_tie = std::abs(difference - test.observed) <= rounding;
+        test.add(is_tie ? test.observed : difference);
     }
     return test;
 }

@@ -12,9 +12,12 @@ namespace twinscreen {
 ///
 /// split    size of the part that stands for the first values: first.size(), or what a published
 ///          test used instead
+/// tail     above, or at_least: among few values the observed split itself is drawn often, and
+///          must count, however its sums are rounded
 /// returns  observed = mean of first - mean of second; with NaN among the values everything is NaN
 PermutationTest permute_groups(std::span<const double> first, std::span<const double> second,
-                               std::size_t split, const PermutationBlock& block);
+                               std::size_t split, const PermutationBlock& block,
+                               Tail tail = Tail::above);
 
 /// Whether the mean of paired differences is above 0: one-sided, against random signs of each
 /// (Fisher 1935), where a pair may be swapped without effect. Ties count, so that few pairs do not

@@ -44,8 +44,10 @@ class Part:
         repeated = [trials for trials in of_image if len(trials) > 1]
         noise = (sum(trials.var(0, ddof=1) * (len(trials) - 1) for trials in repeated)
                  / sum(len(trials) - 1 for trials in repeated))
-        total = np.concatenate(of_image).var(0)
-        return np.sqrt(np.maximum(total - noise, 0.0) / noise)
+        total, mean = np.concatenate(of_image).var(0), np.concatenate(of_image).mean(0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.sqrt(np.maximum(total - noise, 0.0) / noise)
+        return np.where(total > 1e-24 * mean**2, ratios, np.nan)
 
     def kept(self):
         with np.errstate(invalid="ignore"):
@@ -54,11 +56,14 @@ class Part:
 
 
 def spoil(part):
-    """One unit with a NaN, one with a NaN prediction, one with a constant one, one of noise."""
+    """One unit with a NaN, one with a NaN prediction, one with a constant one, one of noise, one that is
+    constant itself, and one without noise."""
     part.measured[3, 0] = np.nan
     part.predicted[5, 1] = np.nan
     part.predicted[:, 2] = 1.5
     part.measured[:, 3] = RNG.normal(size=len(part.measured))
+    part.measured[:, 5] = 2.3
+    part.measured[:, 6] = RNG.normal(size=part.images)[part.image] + part.predicted[part.image, 6]
 
 
 def make_parts():
@@ -120,7 +125,7 @@ def explained(predicted, measured, ratios, share):
     x, y = predicted - predicted.mean(0), measured - measured.mean(0)
     with np.errstate(invalid="ignore"):
         r = (x * y).sum(0) / np.sqrt((x * x).sum(0) * (y * y).sum(0))
-    ceiling = ratios**2 / (ratios**2 + share)
+    ceiling = 1 / (1 + share / ratios**2)
     return np.minimum(np.where(r < 0, 0.0, r) ** 2 / ceiling, 1.0)
 
 

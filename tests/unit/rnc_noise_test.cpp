@@ -78,6 +78,17 @@ TEST(SignalToNoise, MatchesAnAnswerByHand)
         std::isnan(signal_to_noise(std::vector<double>{1, 2}, std::vector<std::uint32_t>{0, 1})));
 }
 
+TEST(SignalToNoise, IsInfiniteWithoutNoiseAndUnknownOfAConstant)
+{
+    const std::vector<std::uint32_t> image{0, 0, 0, 1, 1, 1, 2};
+    const double noiseless = signal_to_noise(std::vector<double>{1, 1, 1, 2, 2, 2, 4}, image);
+
+    EXPECT_EQ(noiseless, std::numeric_limits<double>::infinity());
+    EXPECT_EQ(noise_ceiling(noiseless, 1.0 / 3.0), 1.0);
+    for (const double value : {0.0, 0.1, -2.3e7})  // means of these are rounded
+        EXPECT_TRUE(std::isnan(signal_to_noise(std::vector<double>(7, value), image)));
+}
+
 TEST(SignalToNoise, PoolsSetsOfImagesThatWereRepeatedMoreAndLessByDegreesOfFreedom)
 {
     constexpr std::array<std::uint32_t, 3> repeats{5, 2, 8};  // of 6 images each

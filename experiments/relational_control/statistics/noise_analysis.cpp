@@ -13,6 +13,16 @@ namespace {
 
 constexpr std::size_t trial_count = 3;
 constexpr double single_trial = 1.0;  // noise share
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+/// Sum of squared deviations from the mean.
+double squares_of(std::span<const double> values)
+{
+    const double middle = mean(values);
+    double squares = 0.0;
+    for (const double value : values) squares += (value - middle) * (value - middle);
+    return squares;
+}
 
 /// Values of one voxel over images.
 void read_column(std::span<const float> rows, std::size_t voxels, std::size_t voxel,
@@ -70,7 +80,7 @@ double noise_share(std::span<const RepeatedImages> groups)
 
 double noise_ceiling(double snr, double share) noexcept
 {
-    const double ceiling = snr * snr / (snr * snr + share);
+    const double ceiling = 1.0 / (1.0 + share / (snr * snr));  // 1 where snr is infinite
     return ceiling == 0.0 ? 1e-14 : ceiling;
 }
 
@@ -81,22 +91,17 @@ double signal_to_noise(std::span<const double> trials, std::span<const std::uint
     std::map<std::uint32_t, std::vector<double>> repeats;
     for (std::size_t trial = 0; trial < trials.size(); ++trial)
         repeats[image[trial]].push_back(trials[trial]);
-    const auto squares_of = [](std::span<const double> values) {
-        double mean = 0.0;
-        for (const double value : values) mean += value / static_cast<double>(values.size());
-        double squares = 0.0;
-        for (const double value : values) squares += (value - mean) * (value - mean);
-        return squares;
-    };
     double squares = 0.0;
     double freedom = 0.0;
     for (const auto& [id, values] : repeats) {
         squares += squares_of(values);
         freedom += static_cast<double>(values.size() - 1);
     }
-    if (freedom == 0.0) return std::numeric_limits<double>::quiet_NaN();
+    if (freedom == 0.0) return nan;
     const double noise = squares / freedom;
     const double total = squares_of(trials) / static_cast<double>(trials.size());
+    const double mean_trial = mean(trials);
+    if (total <= 1e-24 * mean_trial * mean_trial) return nan;  // a constant, up to rounding
     return std::sqrt(std::max(0.0, total - noise) / noise);
 }
 

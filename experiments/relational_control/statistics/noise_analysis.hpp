@@ -26,7 +26,7 @@ double noise_share(std::span<const RepeatedImages> groups);
 /// Largest share of variance that any prediction can explain: snr^2 / (snr^2 + share) (Allen et al.
 /// 2022); 1e-14 instead of 0.
 ///
-/// snr  standard deviation of the signal over that of the noise of single trials
+/// snr  standard deviation of the signal over that of the noise of single trials; infinite: 1
 double noise_ceiling(double snr, double share) noexcept;
 
 /// Signal-to-noise ratio of one voxel. The noise variance is the unbiased variance over the repeats
@@ -35,7 +35,7 @@ double noise_ceiling(double snr, double share) noexcept;
 ///
 /// trials   [trials]  z-scored or not
 /// image    [trials]  which image a trial showed
-/// returns  NaN where no image was repeated
+/// returns  infinite without noise; NaN where no image was repeated, and of a constant
 double signal_to_noise(std::span<const double> trials, std::span<const std::uint32_t> image);
 
 /// Share of the explainable variance that is explained, for each voxel: min(max(r, 0)^2 / ceiling,

@@ -14,7 +14,7 @@ Installs what is missing, builds everything in build/NAME (default: release) and
   cluster/test.sh                      all tests
   cluster/test.sh -R Ledger            those whose name contains Ledger
   cluster/test.sh -LE integration      all but the slow ones that start the real program
-  cluster/test.sh -L unit              one kind (unit, parallel, integration); builds no others
+  cluster/test.sh -L unit              one kind (unit, parallel, integration, cluster); builds no others
   cluster/test.sh --preset debug -V    another configuration, with all output
   cluster/test.sh --preset sanitize -LE parallel     memory errors and undefined behaviour
   cluster/test.sh --preset tsan -L threads           data races, in the unit tests with threads
@@ -44,7 +44,7 @@ mkdir -p -- "$twinscreen_root/build"
 lock_file "$twinscreen_root/build/.lock"
 configure "$preset" -D TWINSCREEN_BUILD_TESTS=ON
 case "${1:-} ${2:-}" in
-    "-L unit" | "-L parallel" | "-L integration" | "-L threads") build "$preset" "tests_$2" ;;
+    "-L unit" | "-L parallel" | "-L integration" | "-L cluster" | "-L threads") build "$preset" "tests_$2" ;;
     *) build "$preset" all ;;
 esac
 unlock_file

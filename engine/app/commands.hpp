@@ -24,12 +24,28 @@ struct EncodeOptions {
     std::vector<std::string> overrides;  ///< --set key=value
 };
 
+/// What the command line of `submit` says, beside the campaign.
+struct SubmitOptions {
+    int nodes = 1;
+    int ranks_per_node = 0;  ///< 0: one for each GPU, else as many as have cores
+    int gpus_per_node = 0;
+    std::string time;  ///< as SLURM writes it; empty: from a measured shard
+    std::string partition;
+    std::string launcher = "auto";
+    std::vector<std::string> further;  ///< words for sbatch
+    bool measure = true;
+    bool dry_run = false;
+};
+
+struct Campaign;
+
 /// All commands give the exit code of the process; Error is caught in main.
 int init_command(const std::string& experiment, const std::filesystem::path& file, bool overwrite);
 int check_command(const CampaignOptions& options);
 int plan_command(const CampaignOptions& options, int ranks, bool json);
 /// Collective over the processes of the launcher.
 int run_command(const CampaignOptions& options);
+int submit_command(const CampaignOptions& options, const SubmitOptions& asked);
 int encode_command(const EncodeOptions& options);
 int verify_command(const std::filesystem::path& folder, bool json, bool reopen);
 int list_command(const std::filesystem::path& bundle, bool taps, bool json);
@@ -40,6 +56,8 @@ int convert_command(const std::string& array, const std::filesystem::path& out);
 
 /// --limit as an override, so that it is checked and recorded like any other.
 std::vector<std::string> all_overrides(const CampaignOptions& options);
+/// Where `run` puts the store.
+std::filesystem::path store_folder(const CampaignOptions& options, const Campaign& campaign);
 /// Two lines of Python that open a store.
 std::string python_lines(const std::filesystem::path& file);
 

@@ -34,6 +34,7 @@ public:
         add_check();
         add_plan();
         add_run();
+        add_submit();
         add_encode();
         add_verify();
         add_list();
@@ -136,6 +137,42 @@ private:
         sub->callback([this] { action_ = [this] { return run_command(campaign_); }; });
     }
 
+    void add_submit()
+    {
+        CLI::App* sub = command(
+            "submit", "write a SLURM job script for a campaign, and submit it",
+            "Examples:  twinscreen submit screen.toml --nodes 4\n"
+            "           twinscreen submit screen.toml --nodes 2 --gpus-per-node 4 --time 12:00:00 "
+            "\\\n"
+            "               --partition gpu --sbatch=--account=brains --dry-run\n"
+            "One shard is measured here for the time and the memory that are asked for. The job "
+            "is\n"
+            "warned before its time is over, stops in order, and is run again until the campaign "
+            "is\n"
+            "done; a lost node costs the shards in flight.");
+        add_campaign_options(sub);
+        sub->add_option("--out", campaign_.out, "folder of the store, on all nodes");
+        sub->add_option("--nodes", submit_.nodes, "nodes")->check(CLI::Range(1, 1 << 20));
+        sub->add_option("--time", submit_.time,
+                        "limit of one attempt: minutes (90), 1:30:00 or 2-12:00:00 (default: half "
+                        "as much again as the measured shard lets expect, 30 minutes or more)");
+        sub->add_option("--ranks-per-node", submit_.ranks_per_node,
+                        "ranks (default: one a GPU, else as many as a node has cores for)")
+            ->check(CLI::Range(1, 1 << 12));
+        sub->add_option("--gpus-per-node", submit_.gpus_per_node, "GPUs, one for each rank")
+            ->check(CLI::Range(1, 64));
+        sub->add_option("--partition", submit_.partition, "where (default: the site's)");
+        sub->add_option("--launcher", submit_.launcher,
+                        "what starts the ranks (auto: mpirun where there is one)")
+            ->check(CLI::IsMember({"auto", "mpirun", "srun"}));
+        sub->add_option("--sbatch", submit_.further,
+                        "a further word for sbatch: --sbatch=--account=brains")
+            ->allow_extra_args(false);
+        sub->add_flag("!--no-measure", submit_.measure, "measure nothing; needs --time");
+        sub->add_flag("--dry-run", submit_.dry_run, "print the script and write nothing");
+        sub->callback([this] { action_ = [this] { return submit_command(campaign_, submit_); }; });
+    }
+
     void add_encode()
     {
         CLI::App* sub =
@@ -231,6 +268,7 @@ private:
         "twinscreen"};
     std::function<int()> action_;
     CampaignOptions campaign_;
+    SubmitOptions submit_;
     std::string experiment_;
     std::string topic_;
     std::filesystem::path bundle_;

@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/app/commands.hpp"
+#include "engine/app/memory_estimate.hpp"
 #include "engine/run/campaign.hpp"
 #include "engine/run/progress.hpp"
-#include "engine/run/reader_threads.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -32,36 +32,6 @@ const char* name_of(Domain domain)
         case Domain::stage: return "summary";
     }
     return "";
-}
-
-struct Memory {
-    double twins = 0.0;
-    double inputs = 0.0;
-    double shard = 0.0;
-    double writer = 0.0;
-    double total() const { return twins + inputs + shard + writer; }
-};
-
-Memory memory_of(const StagePlan& stage, const Campaign& campaign, int ranks)
-{
-    constexpr double library_bytes = 400.0 * (1U << 20U);  // LibTorch, MPI and HDF5, as loaded
-    Memory memory;
-    memory.twins = library_bytes + static_cast<double>(stage.forward->memory_bytes());
-    for (const InputTransform& canvas : stage.forward->canvases())
-        memory.inputs += static_cast<double>(canvas.row_shape().count()) * sizeof(float);
-    // As if all ranks ran on this machine.
-    const int readers = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
-                                                        : default_reader_threads(ranks);
-    memory.inputs *= static_cast<double>(stage.plan.batch_items) * (2.0 * readers + 3.0);
-    for (const ColumnSpec& column : stage.columns) {
-        const auto row = static_cast<double>(column.row_bytes());
-        if (column.domain == Domain::item)
-            memory.shard += row * static_cast<double>(stage.plan.shard_items);
-        if (column.domain == Domain::shard) memory.shard += row;
-    }
-    memory.writer =
-        std::min(static_cast<double>(campaign.run.queue_mib) * (1U << 20U), 4.0 * memory.shard);
-    return memory;
 }
 
 void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
@@ -110,7 +80,7 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
                                  bytes_text(bytes));
     }
     std::cout << fmt::format("    together {}\n", bytes_text(total));
-    const Memory memory = memory_of(stage, campaign, ranks);
+    const MemoryEstimate memory = memory_of(stage, campaign, ranks);
     std::cout << fmt::format(
         "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer "
         "{})\n",

@@ -19,9 +19,7 @@ std::string python_lines(const std::filesystem::path& file)
     return fmt::format("  import xarray\n  store = xarray.open_datatree(\"{}\")", file.string());
 }
 
-namespace {
-
-std::filesystem::path folder_of(const CampaignOptions& options, const Campaign& campaign)
+std::filesystem::path store_folder(const CampaignOptions& options, const Campaign& campaign)
 {
     if (!options.out.empty()) return options.out;
     const std::filesystem::path named = campaign.out.empty()
@@ -31,6 +29,8 @@ std::filesystem::path folder_of(const CampaignOptions& options, const Campaign& 
     if (options.limit == 0) return named;
     return fmt::format("{}-limit{}", named.string(), options.limit);
 }
+
+namespace {
 
 void print_summary(const RunSummary& summary, const std::filesystem::path& folder)
 {
@@ -67,7 +67,7 @@ int run_on(Communicator& communicator, const CampaignOptions& options)
     text.text = broadcast_text(communicator, text.text);
     Campaign campaign;
     agree(communicator, [&] { campaign = load_campaign(text, known_experiments()); });
-    const std::filesystem::path folder = folder_of(options, campaign);
+    const std::filesystem::path folder = store_folder(options, campaign);
     const RunSummary summary = run_campaign(campaign, folder, communicator, stop_requested());
     if (communicator.rank() == 0) print_summary(summary, folder);
     return summary.exit_code;

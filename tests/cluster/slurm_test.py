@@ -1,0 +1,219 @@
+"""Batch jobs on a real SLURM of four nodes on this machine: what becomes of a campaign there."""
+import os
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
+import harness
+from harness import CAMPAIGN_CODE, RESUMABLE, Workplace, content_hash, events_of, run, wait_until
+from slurm_cluster import SlurmCluster, missing_programs
+
+CAMPAIGN = """
+seed = 3
+[[twins]]
+family = "gabor_energy"
+positions = 3
+[[stimuli]]
+count = {count}
+[stimuli.pink_noise]
+[screen]
+measures = ["area_mean"]
+[run]
+shard_items = 250
+"""
+SHORT, LONG = 40_000, 250_000  # stimuli: some ten seconds of four ranks, and more than half a minute
+# Open MPI between nodes that are one host: through TCP, on the loopback interface alone.
+NODES_OF_ONE_HOST = {
+    **harness.ENVIRONMENT,
+    "OMPI_MCA_btl": "tcp,self",
+    "OMPI_MCA_btl_tcp_if_include": "lo",
+    "OMPI_MCA_oob_tcp_if_include": "lo",
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+}
+HOME = harness.source_folder()
+
+
+class Site:
+    """The cluster, and a folder for campaigns."""
+
+    def __init__(self, place, slurm):
+        self.place, self.slurm = place, slurm
+        for count in (SHORT, LONG):
+            place.write(f"{count}.toml", CAMPAIGN.format(count=count))
+
+    def submit(self, name, campaign, *options, script="cpu.sh", words=()):
+        """Number of a job of four ranks on four nodes."""
+        done = self.slurm.command(
+            "sbatch", "--parsable", "--nodes=4", "--ntasks-per-node=1", "--mem=500M", *options,
+            f"--output={self.place / name}.log", HOME / "cluster" / "slurm" / script, campaign,
+            self.place / name, *words)
+        return int(done.stdout.split(";")[0])
+
+    def wait_for_shards(self, name, count):
+        def sealed():
+            return sum(event["event"] == "sealed" for event in events_of(self.place / name))
+        wait_until(lambda: (self.place / name / "telemetry.jsonl").exists() and sealed() >= count,
+                   f"{count} shards of {name}", 90, 0.1)
+
+    def logs(self, name):
+        """Of every attempt, in order."""
+        folder = self.place / name / "slurm"
+        return [log.read_text() for log in sorted(folder.glob("*attempt-*.log"))]
+
+    def require_calm_result(self, name, count):
+        calm = self.place / f"calm-{count}"
+        if not calm.exists():
+            run("run", self.place / f"{count}.toml", "--out", calm, ranks=2, timeout_s=600)
+        assert content_hash(self.place / name) == content_hash(calm)
+        assert not harness.leftovers(self.place / name)
+
+
+def a_job_runs_on_four_nodes(site):
+    job = site.submit("plain", site.place / f"{SHORT}.toml")
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), 120)
+    assert ended["ExitCode"] == "0:0" and ended["Restarts"] == "0", (ended, site.logs("plain"))
+    site.require_calm_result("plain", SHORT)
+    (log,) = site.logs("plain")
+    assert "4 ranks on n[1-4] through mpirun" in log and "exit code 0" in log, log
+
+
+def a_job_that_nears_its_limit_stops_and_is_run_again(site):
+    job = site.submit("limited", site.place / f"{LONG}.toml", "--time=1", "--signal=B:USR1@40")
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED", "TIMEOUT"), 420)
+    logs = site.logs("limited")
+    assert ended["JobState"] == "COMPLETED" and int(ended["Restarts"]) >= 1, (ended, logs)
+    site.require_calm_result("limited", LONG)
+    assert len(logs) == int(ended["Restarts"]) + 1
+    for log in logs[:-1]:
+        assert "warned: the time is nearly over" in log and "SLURM runs the job again" in log, log
+        assert f"exit code {RESUMABLE}" in log, log
+
+
+def a_requeued_job_goes_on(site):
+    job = site.submit("requeued", site.place / f"{SHORT}.toml")
+    site.wait_for_shards("requeued", 20)
+    site.slurm.command("scontrol", "requeue", str(job))
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), 180)
+    assert ended["Restarts"] == "1" and ended["ExitCode"] == "0:0", (ended, site.logs("requeued"))
+    site.require_calm_result("requeued", SHORT)
+    assert len(site.logs("requeued")) == 2
+
+
+def a_job_that_loses_a_node_is_run_again(site):
+    job = site.submit("lost", site.place / f"{SHORT}.toml")
+    site.wait_for_shards("lost", 20)
+    site.slurm.kill_node("n3")
+    site.slurm.wait_for_job(job, ("PENDING",), 120)
+    (log,) = site.logs("lost")
+    assert "no answer from n3: waiting" in log, log
+    site.slurm.start_node("n3")
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), 240)
+    assert ended["Restarts"] == "1" and ended["ExitCode"] == "0:0", (ended, site.logs("lost"))
+    site.require_calm_result("lost", SHORT)
+
+
+def a_cancelled_job_stays_cancelled(site):
+    job = site.submit("cancelled", site.place / f"{SHORT}.toml")
+    site.wait_for_shards("cancelled", 20)
+    site.slurm.command("scancel", str(job))
+    site.slurm.wait_for_job(job, ("CANCELLED",), 60)
+    wait_until(lambda: site.slurm.idle_nodes() == 4, "the nodes to be free", 60, 0.3)
+    assert site.slurm.job(job)["JobState"] == "CANCELLED" and len(site.logs("cancelled")) == 1
+    # What it had done is kept.
+    again = site.submit("cancelled", site.place / f"{SHORT}.toml")
+    site.slurm.wait_for_job(again, ("COMPLETED",), 120)
+    site.require_calm_result("cancelled", SHORT)
+
+
+def a_broken_campaign_is_not_run_again(site):
+    broken = site.place.write("broken.toml", CAMPAIGN.format(count=-1))
+    job = site.submit("broken", broken)
+    ended = site.slurm.wait_for_job(job, ("FAILED", "COMPLETED"), 60)
+    assert ended["ExitCode"] == f"{CAMPAIGN_CODE}:0" and ended["Restarts"] == "0", ended
+    (log,) = site.logs("broken")
+    assert "count" in log and "broken.toml:7" in log, log
+
+
+def an_array_runs_every_campaign(site):
+    names = ["first", "second"]
+    for name in names:
+        site.place.write(f"{name}.toml", CAMPAIGN.format(count=2_000))
+    site.place.write("campaigns.txt", "".join(f"{site.place / name}.toml\n" for name in names))
+    done = site.slurm.command(
+        "sbatch", "--parsable", "--array=1-2", "--ntasks-per-node=1", "--mem=500M",
+        f"--output={site.place / 'array-%a.log'}", HOME / "cluster/slurm/array.sh",
+        site.place / "campaigns.txt", site.place / "array")
+    job = int(re.match(r"\d+", done.stdout)[0])
+    for task in (1, 2):
+        site.slurm.wait_for_job(f"{job}_{task}", ("COMPLETED",), 90)
+    assert content_hash(site.place / "array/first") == content_hash(site.place / "array/second")
+
+
+def a_job_without_progress_ends(site):
+    """Here a program that stops at once, whenever it is started."""
+    idler = site.place.write("idler.sh", "#!/bin/sh\nexit 75\n")
+    idler.chmod(0o755)
+    job = site.submit("idle", site.place / f"{SHORT}.toml", f"--export=ALL,TWINSCREEN_PROGRAM={idler}")
+    ended = site.slurm.wait_for_job(job, ("FAILED", "COMPLETED"), 120)
+    logs = site.logs("idle")
+    assert ended["ExitCode"] == f"{RESUMABLE}:0" and ended["Restarts"] == "2", (ended, logs)
+    assert "SLURM runs the job again" in logs[1] and "no progress in 3 attempts" in logs[2], logs
+
+
+def submit_writes_the_script_and_submits_it(site):
+    campaign = site.place / f"{SHORT}.toml"
+    asked = ("submit", campaign, "--out", site.place / "submitted", "--nodes", "4")
+    dry = run(*asked, "--ranks-per-node", "1", "--dry-run", "--partition", "all", "--time", "0-1")
+    assert not (site.place / "submitted").exists()
+    assert "#SBATCH --partition=all\n" in dry.stdout and "#SBATCH --time=01:00:00\n" in dry.stdout
+    submitted = run(*asked)
+    assert "2 for a node: 2 cores (smallest node of the partition)" in submitted.stderr, submitted
+    assert re.search(r"256 stimuli just now on this machine\); asked for 00:30:00", submitted.stderr), submitted
+    job = re.search(r"submitted job (\d+)", submitted.stdout)[1]
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), 120)
+    assert ended["ExitCode"] == "0:0" and ended["NumTasks"] == "8", (ended, site.logs("submitted"))
+    site.require_calm_result("submitted", SHORT)
+    # What the store tells is not measured again.
+    again = run(*asked, "--dry-run")
+    assert f"0 stimuli at" in again.stderr and "telemetry.jsonl" in again.stderr, again
+
+
+def submit_refuses_what_cannot_run(site):
+    broken = site.place.write("broken.toml", CAMPAIGN.format(count=-1))
+    place = site.place / "refused"
+    for campaign, words, sentence in (
+        (broken, (), "broken.toml:7"),
+        (site.place / f"{SHORT}.toml", ("--time", "soon"), "--time soon: no time of a minute or more"),
+        (site.place / f"{SHORT}.toml", ("--no-measure",), "--no-measure leaves the time open"),
+    ):
+        harness.refused(CAMPAIGN_CODE, sentence, command=("submit", campaign, "--out", place, *words))
+    assert not place.exists()
+    harness.refused(harness.DEVICE_CODE, "sbatch refused", "nvalid partition",
+                    command=("submit", site.place / f"{SHORT}.toml", "--out", place, "--partition", "nowhere"))
+
+
+def main():
+    missing = missing_programs()
+    if missing:
+        harness.skip(f"no SLURM on this machine (missing: {' '.join(missing)})")
+    os.environ.update(NODES_OF_ONE_HOST, TWINSCREEN_HOME=str(HOME),
+                      TWINSCREEN_PROGRAM=str(harness.executable()))
+    with Workplace() as place, SlurmCluster(place / "slurm") as slurm:
+        os.environ.update(slurm.environment)
+        site = Site(place, slurm)
+        try:
+            harness.run_checks(
+                site, a_job_runs_on_four_nodes, a_broken_campaign_is_not_run_again,
+                an_array_runs_every_campaign, submit_writes_the_script_and_submits_it,
+                submit_refuses_what_cannot_run, a_job_without_progress_ends, a_requeued_job_goes_on, a_cancelled_job_stays_cancelled,
+                a_job_that_loses_a_node_is_run_again,
+                a_job_that_nears_its_limit_stops_and_is_run_again)
+        except Exception:
+            print(slurm.logs())
+            raise
+        slurm.close()
+        assert not slurm.leftovers(), slurm.leftovers()
+
+
+main()

@@ -1,4 +1,5 @@
 #include <fstream>
+#include <numeric>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -75,27 +76,134 @@ TEST(ImageLabels, NeedTwoImagesOfEach)
     EXPECT_THAT(error_text([&] { require({1, 2, 3}); }), HasSubstr("labelled 2 'a', 1 'b'"));
 }
 
-TEST(ImageLabels, ListToFillInIsLeftAloneOnceSomebodyWroteIntoIt)
+/// Images of which only the item table matters.
+class DescribedImages final : public StimulusSource {
+public:
+    explicit DescribedImages(Table items) : items_(std::move(items)) {}
+    std::uint64_t count() const noexcept override { return items_.rows(); }
+    bool drawn_for_canvas() const noexcept override { return false; }
+    Picture draw(ItemId, const InputTransform&) const override { return {}; }
+    void check(const InputTransform&) const override {}
+    Table describe(ItemRange items) const override
+    {
+        std::vector<std::size_t> rows(items.count);
+        std::iota(rows.begin(), rows.end(), index_of(items.first));
+        return items_.select(rows);
+    }
+    std::string identity() const override { return {}; }
+    std::string summary() const override { return {}; }
+
+private:
+    Table items_;
+};
+
+DescribedImages images_in_files(std::vector<std::string> files)
 {
-    const test::TemporaryFolder folder;
-    const std::filesystem::path file = folder.path() / "list.csv";
-    const std::vector<std::uint32_t> images{6, 2};
-    LabelTable none;
-    const SetLabels labels = labels_of(none, images, *no_stimuli());
-    const auto text_of_file = [&] {
-        std::ifstream stream(file);
-        return std::string(std::istreambuf_iterator<char>(stream), {});
+    return DescribedImages(Table{{{"file", "", std::move(files)}}});
+}
+
+using Numbers = std::vector<std::uint32_t>;
+
+TEST(ImageLabels, MayNameAFileWithoutItsFolders)
+{
+    const DescribedImages stimuli = images_in_files({"a/1.png", "2.png", "b/2.png", "b/3.png"});
+    const LabelTable table = labels_in("item,label\n1.png,sky\n2.png,sky\nb/2.png,ground\n");
+
+    const SetLabels labels = labels_of(table, Numbers{3, 2, 1, 0}, stimuli);
+
+    // 2.png is the image that is called so, and no other.
+    EXPECT_THAT(labels.of_image, ElementsAre(SetLabels::none, 0, 1, 1));
+    EXPECT_EQ(labels.ignored, 0U);
+}
+
+TEST(ImageLabels, OfAnImageWithTwoNamesMustAgree)
+{
+    const DescribedImages stimuli = images_in_files({"a/1.png"});
+    const LabelTable table = labels_in("item,label\na/1.png,sky\n1.png,ground\n");
+    const LabelTable same = labels_in("item,label\na/1.png,sky\n1.png,sky\n2.png,ground\n");
+
+    EXPECT_THAT(error_text([&] { labels_of(table, Numbers{0}, stimuli); }),
+                HasSubstr("image 0 is labelled 'sky' as 'a/1.png' and 'ground' as '1.png'"));
+    EXPECT_EQ(labels_of(same, Numbers{0}, stimuli).ignored, 1U);
+}
+
+TEST(ImageLabels, MayNotNameTwoFilesAtOnce)
+{
+    const DescribedImages stimuli = images_in_files({"a/1.png", "b/2.png", "b/1.png"});
+    const LabelTable table = labels_in("item,label\n1.png,sky\n2.png,ground\n");
+
+    EXPECT_THAT(error_text([&] {
+                    labels_of(table, Numbers{2, 1}, stimuli);
+                }),
+                HasSubstr("'1.png' may be image 0 (a/1.png) or image 2 (b/1.png)"));
+    EXPECT_THAT(labels_of(table, Numbers{1}, stimuli).of_image, ElementsAre(0));
+}
+
+TEST(ImageLabels, ByNumberMayNotMeanOtherNumbersOfTheItemTable)
+{
+    const DescribedImages from_one(Table{{{"id", "", std::vector<double>{1, 2, 3}}}});
+    const DescribedImages from_zero(Table{{{"id", "", std::vector<double>{0, 1, 2}}}});
+    const auto labels = [](const std::string& text, const DescribedImages& stimuli) {
+        return labels_of(labels_in(text), Numbers{2, 1}, stimuli).of_image;
     };
+    const std::string numbers = "item,label\n1,sky\n2,ground\n";
+    const std::string both = "item,id,label\n1,2,sky\n2,3,ground\n";
 
-    write_images_to_label(none, labels, images, *no_stimuli(), file);
-    const std::string empty = text_of_file();
-    write_images_to_label(none, labels, images, *no_stimuli(), file);
-    EXPECT_EQ(text_of_file(), empty);
-    std::ofstream(file) << "item,label\n6,sky\n";
-    write_images_to_label(none, labels, images, *no_stimuli(), file);
+    EXPECT_THAT(error_text([&] { labels(numbers, from_one); }),
+                HasSubstr("are their places in the campaign, from 0, and the item table has other "
+                          "numbers as ids (image 2 has id 3)"));
+    EXPECT_THAT(error_text([&] { labels("item,id,label\n1,1,sky\n", from_one); }),
+                HasSubstr("image 1 has id 1, and 2 in the item table"));
+    EXPECT_THAT(labels(both, from_one), ElementsAre(0, 1));
+    EXPECT_THAT(labels(numbers, from_zero), ElementsAre(0, 1));
+}
 
-    EXPECT_THAT(empty, HasSubstr("\n6,"));
-    EXPECT_EQ(text_of_file(), "item,label\n6,sky\n");
+/// The list of images to label as it is in a folder of its own.
+class ListToFillIn {
+public:
+    explicit ListToFillIn(const StimulusSource& stimuli) : stimuli_(stimuli) {}
+
+    /// What stands in the list, but for quotation marks, after a run with these labels of images 2
+    /// and 1.
+    std::string after(const LabelTable& table)
+    {
+        const Numbers images{2, 1};
+        write_images_to_label(table, labels_of(table, images, stimuli_), images, stimuli_, file_);
+        std::ifstream stream(file_);
+        std::string text(std::istreambuf_iterator<char>(stream), {});
+        std::erase(text, '"');
+        return text;
+    }
+    void fill_in(const std::string& text) { std::ofstream(file_) << text; }
+
+private:
+    const StimulusSource& stimuli_;
+    test::TemporaryFolder folder_;
+    std::filesystem::path file_ = folder_.path() / "list.csv";
+};
+
+TEST(ImageLabels, ListToFillInHasTheLabelsThatAreKnown)
+{
+    const DescribedImages stimuli(Table{{{"id", "", std::vector<double>{7, 8, 9}}}});
+    ListToFillIn list(stimuli);
+
+    EXPECT_EQ(list.after({}), "item,id,label\n2,9,\n1,8,\n");
+    EXPECT_EQ(list.after(labels_in("item,id,label\n1,8,sky\n")), "item,id,label\n2,9,\n1,8,sky\n");
+    EXPECT_EQ(list.after(labels_in("item,id,label\n1,8,sky\n2,9,ground\n")),
+              "item,id,label\n2,9,ground\n1,8,sky\n");
+}
+
+TEST(ImageLabels, ListToFillInKeepsLabelsThatAreNowhereElse)
+{
+    const auto stimuli = no_stimuli();
+    ListToFillIn list(*stimuli);
+    const LabelTable table = labels_in("item,label\n1,sky\n");
+
+    for (const std::string text :
+         {"item,label\n2,sky\n", "item,label\n1,ground\n", "my notes\n", "item,label\nx,sky\n"}) {
+        list.fill_in(text);
+        EXPECT_EQ(list.after(table), text);
+    }
 }
 
 TEST(ImageSimilarities, AreCorrelationsOfPatternsAndTheirMeansByLabel)

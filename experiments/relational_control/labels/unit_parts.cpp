@@ -30,7 +30,7 @@ public:
 
     AreaParts find(const PartRule& rule, const AreaPair& pair)
     {
-        AreaParts parts{rule, 0, {}};
+        AreaParts parts{rule, {}};
         const std::array<std::size_t, 2> areas{pair.first, pair.second};
         const auto is_named = [&](std::size_t area) { return study_.areas[area] == rule.area; };
         const auto found = std::ranges::find_if(areas, is_named);
@@ -40,7 +40,6 @@ public:
                                     study_.areas[areas[1]], rule.area));
             return parts;
         }
-        parts.side = static_cast<std::size_t>(found - areas.begin());
         for (std::size_t part = 0; part < 2; ++part)
             add_part(parts, part, *found, part == 0 ? rule.first : rule.second);
         if (!section_.has_mistakes()) require_apart(parts);

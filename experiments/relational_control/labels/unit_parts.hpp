@@ -14,7 +14,6 @@ namespace twinscreen {
 /// The kept units of two parts of an area, in every subject.
 struct AreaParts {
     PartRule rule;
-    std::size_t side = 0;  ///< of the pair: 0 or 1
     /// [parts][subjects] columns of the responses of all kept units
     std::array<std::vector<std::vector<std::uint32_t>>, 2> units;
 

@@ -7,11 +7,30 @@
 #include <gtest/gtest.h>
 
 #include "experiments/relational_control/statistics/group_statistics.hpp"
+#include "experiments/relational_control/statistics/subject_summary.hpp"
 
 namespace twinscreen {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+TEST(ChangedVerdicts, NameTestsThatTheOtherSettingWouldJudgeOtherwise)
+{
+    const std::vector<std::string> names{"kept", "lost", "found", "new", "gone", "unknown"};
+    const std::vector<double> marks{1.0, 1.0, 0.0, nan, 1.0, nan};
+    const std::vector<double> others{0.001, 0.9, 0.001, 0.001, nan, nan};
+
+    const auto lines = changed_verdicts("V1 in a", names, marks, others, Compat::corrected);
+
+    EXPECT_EQ(lines, (std::vector<std::string>{
+                         "  V1 in a, lost: would not be significant with compat = \"reference\"",
+                         "  V1 in a, found: would be significant with compat = \"reference\"",
+                         "  V1 in a, new: would be significant with compat = \"reference\""}));
+    EXPECT_NE(changed_verdicts("", names, marks, others, Compat::reference)
+                  .front()
+                  .find("compat = \"corrected\""),
+              std::string::npos);
+}
 
 TEST(PermutationP, CountsTheObservedValueAmongTheNullValues)
 {

@@ -224,14 +224,11 @@ void add_remarks(std::vector<std::string>& lines, const Stored& stored,
                 fmt::format("  {} in {}: no noise analysis, {:.0f} images were shown "
                             "three times or more",
                             area, subject, images[at]));
-        const auto p = std::span(others).subspan(at * comparisons, comparisons);
-        const std::vector<bool> rejected = rejected_at_fdr(p);
-        for (std::size_t one = 0; one < comparisons; ++one)
-            if (!std::isnan(p[one]) && rejected[one] != (marks[at * comparisons + one] == 1.0))
-                lines.push_back(fmt::format(
-                    "  {} in {}, {}: {} significant with compat = \"{}\"", area, subject,
-                    comparison_names[one], rejected[one] ? "would be" : "would not be",
-                    compat == Compat::reference ? "corrected" : "reference"));
+        const auto changed = changed_verdicts(
+            area + " in " + subject, {comparison_names.begin(), comparison_names.end()},
+            std::span(marks).subspan(at * comparisons, comparisons),
+            std::span(others).subspan(at * comparisons, comparisons), compat);
+        lines.insert(lines.end(), changed.begin(), changed.end());
     }
 }
 

@@ -8,7 +8,6 @@
 #include "experiments/relational_control/labels/label_columns.hpp"
 #include "experiments/relational_control/labels/label_stage.hpp"
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"
-#include "experiments/relational_control/statistics/group_statistics.hpp"
 #include "experiments/relational_control/statistics/subject_summary.hpp"
 
 namespace twinscreen {
@@ -165,16 +164,13 @@ std::vector<std::string> LabelStage::changed_verdicts(const StageResults& result
     const std::vector<double> others = numbers_of(results.read(id(p_other), 0, subjects));
     std::vector<std::string> lines;
     for (std::size_t first = 0; first < marks.size(); first += labels) {
-        const std::vector<bool> rejected =
-            rejected_at_fdr(std::span(others).subspan(first, labels));
-        for (std::size_t label = 0; label < labels; ++label)
-            if (rejected[label] != (marks[first + label] == 1.0))
-                lines.push_back(
-                    fmt::format("  {} in {}, {}: {} significant with compat = \"{}\"",
-                                parts_[first / labels % parts_.size()].rule.area,
-                                study_.subjects[first / labels / parts_.size()].name,
-                                table_.names[label], rejected[label] ? "would be" : "would not be",
-                                settings_.compat == Compat::reference ? "corrected" : "reference"));
+        const std::size_t cell = first / labels;
+        const std::string where = fmt::format("{} in {}", parts_[cell % parts_.size()].rule.area,
+                                              study_.subjects[cell / parts_.size()].name);
+        const auto changed = twinscreen::changed_verdicts(
+            where, table_.names, std::span(marks).subspan(first, labels),
+            std::span(others).subspan(first, labels), settings_.compat);
+        lines.insert(lines.end(), changed.begin(), changed.end());
     }
     return lines;
 }

@@ -242,17 +242,15 @@ std::vector<std::string> MultivariateStatistics::changed_verdicts(const StageRes
     const std::vector<double> others = numbers_of(results.read(ColumnId{p_other}, 0, items));
     std::vector<std::string> lines;
     for (std::uint64_t item = 0; item < items; ++item) {
-        const auto of_item = std::span(others).subspan(item * objectives.size(), objectives.size());
-        const std::vector<bool> rejected = rejected_at_fdr(of_item);
         const Case one = case_of(item);
-        for (std::size_t at = 0; at < objectives.size(); ++at)
-            if (of_item[at] == of_item[at] &&
-                rejected[at] != (marks[item * objectives.size() + at] == 1.0))
-                lines.push_back(fmt::format(
-                    "  {} in {}, {}: {} significant with compat = \"{}\"",
-                    study_.pair_name(one.pair), study_.subjects[*study_.folds[one.fold].test].name,
-                    objective_names[at], rejected[at] ? "would be" : "would not be",
-                    compat_ == Compat::reference ? "corrected" : "reference"));
+        const std::string where = fmt::format("{} in {}", study_.pair_name(one.pair),
+                                              study_.subjects[*study_.folds[one.fold].test].name);
+        const std::size_t first = item * objectives.size();
+        const auto changed = twinscreen::changed_verdicts(
+            where, {objective_names.begin(), objective_names.end()},
+            std::span(marks).subspan(first, objectives.size()),
+            std::span(others).subspan(first, objectives.size()), compat_);
+        lines.insert(lines.end(), changed.begin(), changed.end());
     }
     return lines;
 }

@@ -19,6 +19,21 @@ double mark_of(bool is_significant, double p) noexcept
     return is_significant ? 1.0 : 0.0;
 }
 
+std::vector<std::string> changed_verdicts(const std::string& where,
+                                          const std::vector<std::string>& names,
+                                          std::span<const double> marks,
+                                          std::span<const double> others, Compat compat)
+{
+    const std::vector<bool> rejected = rejected_at_fdr(others);
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < names.size(); ++at)
+        if (!std::isnan(others[at]) && rejected[at] != (marks[at] == 1.0))
+            lines.push_back(fmt::format("  {}, {}: {} significant with compat = \"{}\"", where,
+                                        names[at], rejected[at] ? "would be" : "would not be",
+                                        compat == Compat::reference ? "corrected" : "reference"));
+    return lines;
+}
+
 SubjectCount count_subjects(std::span<const double> marks, bool are_independent)
 {
     std::uint32_t tested = 0, significant = 0;

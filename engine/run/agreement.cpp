@@ -24,6 +24,9 @@ void agree(Communicator& communicator, const std::function<void()>& action)
     const bool is_mine = first[0] == communicator.rank();
     std::array<double, 1> code{is_mine ? mine->exit_code() : 0.0};
     communicator.all_reduce(code, Reduction::max);
+    // Rank 0 had no such trouble: the place matters.
+    if (is_mine && communicator.rank() > 0)
+        mine->add_context(fmt::format("on rank {}, {}", communicator.rank(), host_name()));
     throw AgreedFailure{static_cast<int>(code[0]), is_mine ? mine->what() : ""};
 }
 

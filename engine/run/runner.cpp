@@ -10,6 +10,7 @@
 #include "engine/comm/heartbeat.hpp"
 #include "engine/run/agreement.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/run/rank_agreement.hpp"
 #include "engine/run/reader_threads.hpp"
 #include "engine/run/shard_scratch.hpp"
 #include "engine/run/telemetry.hpp"
@@ -310,27 +311,6 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
     return true;
 }
 
-/// Collective: every rank must compute with the same instruction set and libraries.
-void compare_numerics(const Run& run)
-{
-    const std::string theirs = broadcast_text(run.communicator, run.numerics);
-    agree(run.communicator, [&] {
-        TWINSCREEN_REQUIRE(theirs == run.numerics || run.campaign.run.mixed_numerics, device,
-                           "rank {} computes with '{}', rank 0 with '{}': results would depend on "
-                           "which rank did what. Use nodes of one kind, or set [run] numerics = "
-                           "\"mixed\"",
-                           run.communicator.rank(), run.numerics, theirs);
-    });
-}
-
-void create_folder(const std::filesystem::path& folder)
-{
-    std::error_code failure;
-    std::filesystem::create_directories(folder, failure);
-    TWINSCREEN_REQUIRE(!failure && std::filesystem::is_directory(folder), store,
-                       "{}: cannot make this folder ({})", folder.string(), failure.message());
-}
-
 }  // namespace
 
 Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
@@ -364,14 +344,15 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     const Heartbeat heartbeat(communicator, silence_of(campaign));
     Run run{campaign, folder, communicator, stop, {}, 1, nullptr, {}};
     set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
-    run.numerics = numerics_fingerprint();
-    compare_numerics(run);
+    const RankFacts facts = facts_of_this_rank(campaign);
+    run.numerics = facts.numerics;
+    compare_ranks(communicator, campaign, facts);
     const int node_ranks = ranks_of_node(communicator);
     run.reader_threads = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
                                                          : default_reader_threads(node_ranks);
+    make_shared_folder(communicator, folder);
     std::unique_ptr<FolderLock> lock;
     on_rank_0(communicator, [&] {
-        create_folder(folder);
         lock = std::make_unique<FolderLock>(folder);
         TWINSCREEN_FAILPOINT("folder: locked");
         run.telemetry = std::make_unique<Telemetry>(folder);

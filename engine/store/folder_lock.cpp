@@ -11,18 +11,13 @@
 
 #include "engine/base/error.hpp"
 #include "engine/base/log.hpp"
+#include "engine/comm/communicator.hpp"
 
 namespace twinscreen {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string host()
-{
-    std::array<char, 256> name{};
-    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
 
 std::string now()
 {
@@ -71,7 +66,8 @@ FolderLock::FolderLock(const fs::path& folder)
                      folder.string(), std::strerror(reason));
         return;
     }
-    const std::string line = fmt::format("host {}, pid {}, since {}\n", host(), getpid(), now());
+    const std::string line =
+        fmt::format("host {}, pid {}, since {}\n", host_name(), getpid(), now());
     // The lock is what counts; who holds it is a courtesy to the reader of the message.
     if (ftruncate(descriptor_, 0) != 0 ||
         pwrite(descriptor_, line.data(), line.size(), 0) != static_cast<ssize_t>(line.size()))

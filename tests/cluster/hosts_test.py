@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 import harness
-from harness import Workplace, content_hash, events_of, run, wait_until
+from harness import DEVICE_CODE, STORE_CODE, Workplace, content_hash, events_of, run, wait_until
 from several_hosts import PROGRAMS, Hosts, missing_permission
 
 CAMPAIGN = """
@@ -111,6 +111,34 @@ def a_dead_host_ends_the_job_on_the_others(site):
     site.finish("dead")
 
 
+def refused(site, name, code, *sentences):
+    """The job ends at its start, with a sentence of host 3, and writes nothing."""
+    job = site.start(name)
+    assert job.wait(timeout=60) == code, site.log(name)
+    for sentence in (*sentences, "on rank 2, host-3"):
+        assert sentence in site.log(name), f"expected: {sentence}\n{site.log(name)}"
+    assert not (site.place / name).exists(), list((site.place / name).iterdir())
+    site.hosts.make_peculiar(3)
+
+
+def a_folder_that_one_host_does_not_see_is_refused(site):
+    (site.place / "apart").mkdir()
+    site.hosts.make_peculiar(3, f"mount -t tmpfs none {site.place / 'apart'}")
+    refused(site, "apart/store", STORE_CODE, "host-3 does not see what is written in")
+
+
+def another_build_on_one_host_is_refused(site):
+    other = harness.executable("TWINSCREEN_WITH_FAILPOINTS")
+    site.hosts.make_peculiar(3, f"mount --bind {other} {harness.executable()}")
+    refused(site, "built", DEVICE_CODE, "host-3 runs another build of twinscreen than host-1")
+
+
+def other_thread_limits_on_one_host_are_refused(site):
+    site.hosts.make_peculiar(3, "export OMP_THREAD_LIMIT=1")
+    refused(site, "limited", DEVICE_CODE,
+            "host-3 has OMP_THREAD_LIMIT=1, host-1 has no OMP_THREAD_LIMIT")
+
+
 def main():
     missing = [name for name in PROGRAMS if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None]
     if missing:
@@ -122,7 +150,8 @@ def main():
         harness.run_checks(
             Site(place, hosts), a_campaign_runs_on_all_hosts, more_ranks_than_hosts_share_them,
             a_slow_network_changes_nothing, a_cut_network_ends_the_job_everywhere,
-            a_dead_host_ends_the_job_on_the_others)
+            a_dead_host_ends_the_job_on_the_others, a_folder_that_one_host_does_not_see_is_refused,
+            another_build_on_one_host_is_refused, other_thread_limits_on_one_host_are_refused)
 
 
 main()

@@ -20,9 +20,10 @@ ATTEMPT = pathlib.Path(__file__).resolve().parents[2] / "cluster/slurm/attempt.s
 
 # mpirun reaches its daemons through this instead of ssh: the host is an address of ours.
 AGENT = """#!/bin/sh
-host=$1
+number=${{1##*.}}
 shift
-exec ip netns exec {prefix}${{host##*.}} unshare --uts sh -c "hostname host-${{host##*.}}; exec $*"
+exec ip netns exec {prefix}$number unshare --uts --mount sh -c "hostname host-$number; \
+    . {folder}/peculiarities-$number; exec $*"
 """
 
 
@@ -61,7 +62,7 @@ class Hosts:
     def __enter__(self):
         self.folder.mkdir(parents=True)
         self.agent = self.folder / "agent"
-        self.agent.write_text(AGENT.format(prefix=self.prefix))
+        self.agent.write_text(AGENT.format(prefix=self.prefix, folder=self.folder))
         self.agent.chmod(0o755)
         try:
             self._add(self.switch)
@@ -92,6 +93,7 @@ class Hosts:
 
     def _add_host(self, number):
         host = f"{self.prefix}{number}"
+        self.make_peculiar(number)
         self._add(host)
         self._inside(self.switch, "link", "add", f"port{number}", "type", "veth", "peer", "name", "eth0",
                      "netns", host)
@@ -117,6 +119,11 @@ class Hosts:
         """Limits what a host may send, "1mbit"."""
         subprocess.run(["tc", "-n", f"{self.prefix}{number}", "qdisc", "add", "dev", "eth0", "root", "tbf",
                         "rate", rate, "burst", "32kbit", "latency", "400ms"], check=True)
+
+    def make_peculiar(self, number, *lines):
+        """Shell lines that daemons on a host run first: mounts that only it sees, variables. No
+        lines: as the others again."""
+        (self.folder / f"peculiarities-{number}").write_text("".join(f"{line}\n" for line in lines))
 
     def cut(self, number):
         self._inside(self.switch, "link", "set", f"port{number}", "down")

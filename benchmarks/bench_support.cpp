@@ -39,8 +39,8 @@ std::string Target::text() const
 {
     switch (kind) {
         case Kind::none: return "";
-        case Kind::at_least: return fmt::format(">= {:.2f}", bound);
-        case Kind::at_most: return fmt::format("<= {:.2f}", bound);
+        case Kind::at_least: return fmt::format(">= {:g}", bound);
+        case Kind::at_most: return fmt::format("<= {:g}", bound);
     }
     return "";
 }

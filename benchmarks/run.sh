@@ -40,6 +40,7 @@ declare -A about=(
     [rnc_search]="searches for sets of images against a numpy loop like the public code"
     [rnc_trajectories]="ten genetic searches on real populations beside the published one"
     [rnc_univariate]="permutation tests and baseline scores of relational neural control"
+    [scaling_simulation]="the shard queue on up to 16,384 ranks under a virtual clock"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
     [write_bandwidth]="stage file against plain pwrite and fsync (1 and 2 ranks)"
@@ -52,7 +53,7 @@ while (($# > 0)); do
     case $1 in
         -h | --help) usage >&3 && exit ;;
         --list)
-            for name in "${known[@]}"; do printf '%-16s %s\n' "$name" "${about[$name]}" >&3; done
+            for name in "${known[@]}"; do printf '%-18s %s\n' "$name" "${about[$name]}" >&3; done
             exit
             ;;
         --install) install=1 ;;
@@ -173,6 +174,7 @@ run_benchmark()
                 "$scratch" >&3
             ;;
         rnc_univariate) "$programs/rnc_univariate_bench" >&3 ;;
+        scaling_simulation) "$programs/scaling_simulation_bench" >&3 ;;
         shared_backbone)
             needs_models shared_backbone || return 0
             "$programs/shared_backbone_bench" "$bundles" "$TWINSCREEN_DATA" >&3

@@ -14,7 +14,7 @@ from pathlib import Path
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 60, 190, 40, 50
 COLOURS = {0.3: "#0072b2", 1.0: "#d55e00"}
-QUEUES = {"efficiency": ("claimed", ""), "static_efficiency": ("dealt out", "6 4")}
+QUEUES = {"efficiency": ("claimed", "none"), "static_efficiency": ("dealt out", "6 4")}
 
 
 def curves_of(lines, shards_per_rank):

@@ -115,6 +115,7 @@ private:
             command("plan", "stages, shards, bytes, memory and shared backbones; needs no MPI",
                     "Example:  twinscreen plan screen.toml --ranks 64");
         add_campaign_options(sub);
+        sub->add_option("--out", campaign_.out, "folder of the store, as for run");
         sub->add_option("--ranks", ranks_, "ranks that are planned for")
             ->check(CLI::Range(1, 1 << 24));
         sub->add_flag("--json", flag_, "for programs");

@@ -7,6 +7,7 @@
 #include "engine/app/memory_estimate.hpp"
 #include "engine/run/campaign.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/store/file_system.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -34,7 +35,17 @@ const char* name_of(Domain domain)
     return "";
 }
 
-void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
+void print_disk(const std::filesystem::path& folder, double bytes, int ranks)
+{
+    const FileSystem disk = file_system_of(folder);
+    std::cout << fmt::format("  on disk: {} ({}, {} free)\n", folder.string(), disk.name,
+                             bytes_text(disk.free_bytes));
+    for (const std::string& line : advice_for(disk, folder, bytes, ranks))
+        std::cout << "    " << line << "\n";
+}
+
+void print_text(const StagePlan& stage, const Campaign& campaign, int ranks,
+                const std::filesystem::path& folder)
 {
     const Plan& plan = stage.plan;
     std::cout << "stage " << plan.stage;
@@ -80,6 +91,7 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks)
                                  bytes_text(bytes));
     }
     std::cout << fmt::format("    together {}\n", bytes_text(total));
+    print_disk(folder, total, ranks);
     const MemoryEstimate memory = memory_of(stage, campaign, ranks);
     std::cout << fmt::format(
         "  memory per rank: about {} (libraries and twins {}, inputs {}, one shard {}, writer "
@@ -135,7 +147,7 @@ int plan_command(const CampaignOptions& options, int ranks, bool json)
                          .dump(2)
                   << "\n";
     } else {
-        print_text(*stage, campaign, ranks);
+        print_text(*stage, campaign, ranks, store_folder(options, campaign));
         for (const std::string& line : campaign.experiment->outlook(inputs))
             std::cout << line << "\n";
     }

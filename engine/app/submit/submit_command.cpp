@@ -12,6 +12,7 @@
 #include "engine/app/submit/measured_shard.hpp"
 #include "engine/run/campaign.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/store/file_system.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -105,6 +106,11 @@ void say_what_is_asked_for(const BatchJob& job, const StagePlan& stage,
     else
         std::cerr << fmt::format("time       not measured; asked for {}\n",
                                  slurm_time(job.seconds));
+    const FileSystem disk = file_system_of(job.out);
+    if (job.nodes > 1 && !disk.is_shared)
+        std::cerr << fmt::format(
+            "disk       warning: {} lies on {}, which other nodes do not see\n", job.out.string(),
+            disk.name);
     std::cerr << fmt::format("memory     {} for a rank; asked for {} GiB for a node\n",
                              bytes_text(memory_of_rank), job.memory_gib_per_node);
 }

@@ -55,8 +55,11 @@ if(NOT TWINSCREEN_RANDOM123_INCLUDE)
   message(FATAL_ERROR "Random123 was not found. On Debian: apt-get install librandom123-dev")
 endif()
 
-# Parallel HDF5: pkg-config's hdf5-openmpi or hdf5-mpich on Debian, else CMake's own module.
-pkg_search_module(HDF5_PARALLEL QUIET IMPORTED_TARGET hdf5-openmpi hdf5-mpich)
+# Parallel HDF5: pkg-config's hdf5-openmpi or hdf5-mpich on Debian, else CMake's own module. It has to
+# be built with the MPI that is found above.
+set(TWINSCREEN_HDF5_MODULES hdf5-openmpi hdf5-mpich CACHE STRING
+  "Names of parallel HDF5 in pkg-config; the first that is there is taken")
+pkg_search_module(HDF5_PARALLEL QUIET IMPORTED_TARGET ${TWINSCREEN_HDF5_MODULES})
 add_library(twinscreen_hdf5 INTERFACE)
 if(TARGET PkgConfig::HDF5_PARALLEL)
   target_link_libraries(twinscreen_hdf5 INTERFACE PkgConfig::HDF5_PARALLEL)

@@ -12,13 +12,16 @@
 
 : "${program:?}" "${campaign:?}" "${out:?}" "${SLURM_JOB_ID:?this is a job script: sbatch starts it}"
 launcher=${launcher:-auto} idle_limit=${idle_limit:-3}
+# One task of an array may bear the number of the whole array, which must not be run again with it.
+job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
+job=${job:-$SLURM_JOB_ID}
 attempt=${SLURM_RESTART_COUNT:-0}
 notes=$out/slurm
 mkdir -p -- "$notes" || exit 4
-log=$notes/job-$SLURM_JOB_ID-attempt-$attempt.log
+log=$notes/job-$job-attempt-$attempt.log
 exec > "$log" 2>&1 < /dev/null
 
-say() { printf '%(%F %T)T job %s, attempt %s: %s\n' -1 "$SLURM_JOB_ID" "$attempt" "$*"; }
+say() { printf '%(%F %T)T job %s, attempt %s: %s\n' -1 "$job" "$attempt" "$*"; }
 
 set_launch_words()
 {
@@ -69,7 +72,7 @@ made_progress()
 # Sets `idle`: attempts of this job without progress until now.
 count_idle_attempts()
 {
-    local count=$notes/job-$SLURM_JOB_ID.idle
+    local count=$notes/job-$job.idle
     idle=0
     if ! made_progress; then
         [[ ! -f $count ]] || idle=$(< "$count")
@@ -78,7 +81,7 @@ count_idle_attempts()
     printf '%s\n' "$idle" > "$count"
 }
 
-is_running() { [[ $(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T 2> /dev/null) == RUNNING ]]; }
+is_running() { [[ $(squeue --noheader --jobs="$job" --format=%T 2> /dev/null) == RUNNING ]]; }
 
 ask_for_another_attempt()
 {
@@ -87,7 +90,7 @@ ask_for_another_attempt()
         say "stopped in order; the job was cancelled or taken back by SLURM, so it does not ask to be run again"
     elif ((idle >= idle_limit)); then
         say "no progress in $idle attempts: not asking for another; \`sbatch\` the same script goes on"
-    elif scontrol requeue "$SLURM_JOB_ID"; then
+    elif scontrol requeue "$job"; then
         say "stopped in order; SLURM runs the job again"
     else
         say "stopped in order, but SLURM does not run the job again; \`sbatch\` the same script goes on"
@@ -122,7 +125,7 @@ export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}
 set_launch_words
 engine=
 trap pass_warning_on USR1
-started=$notes/job-$SLURM_JOB_ID.started
+started=$notes/job-$job.started
 : > "$started"
 sealed_before=$(sealed_shards)
 say "$SLURM_NTASKS ranks on ${SLURM_JOB_NODELIST:-?} through ${launch[*]}"

@@ -161,6 +161,24 @@ def a_job_without_progress_ends(site):
     assert "SLURM runs the job again" in logs[1] and "no progress in 3 attempts" in logs[2], logs
 
 
+def tasks_of_an_array_are_run_again_alone(site):
+    """A program that stops in order once, in the folder of its store."""
+    program = site.place.write("once.sh", "#!/bin/sh\n[ -e $4/once ] && exit 0\ntouch $4/once\nexit 75\n")
+    program.chmod(0o755)
+    site.place.write("two.txt", "one.toml\ntwo.toml\n")
+    done = site.slurm.command(
+        "sbatch", "--parsable", "--array=1-2", "--ntasks-per-node=1", "--mem=500M",
+        f"--export=ALL,TWINSCREEN_PROGRAM={program}", f"--output={site.place / 'once-%a.log'}",
+        HOME / "cluster/slurm/array.sh", site.place / "two.txt", site.place / "once")
+    number = int(done.stdout.split(";")[0])
+    for task in (1, 2):
+        ended = site.slurm.wait_for_job(f"{number}_{task}", ("COMPLETED", "FAILED"), 90)
+        assert ended["Restarts"] == "1" and ended["ExitCode"] == "0:0", ended
+    for name in ("one", "two"):
+        logs = site.logs(f"once/{name}")
+        assert len(logs) == 2 and "SLURM runs the job again" in logs[0], logs
+
+
 def submit_writes_the_script_and_submits_it(site):
     campaign = site.place / f"{SHORT}.toml"
     asked = ("submit", campaign, "--out", site.place / "submitted", "--nodes", "4")
@@ -205,7 +223,7 @@ def main():
         try:
             harness.run_checks(
                 site, a_job_runs_on_four_nodes, a_broken_campaign_is_not_run_again,
-                an_array_runs_every_campaign, submit_writes_the_script_and_submits_it,
+                an_array_runs_every_campaign, tasks_of_an_array_are_run_again_alone, submit_writes_the_script_and_submits_it,
                 submit_refuses_what_cannot_run, a_job_without_progress_ends, a_requeued_job_goes_on, a_cancelled_job_stays_cancelled,
                 a_job_that_loses_a_node_is_run_again,
                 a_job_that_nears_its_limit_stops_and_is_run_again)

@@ -12,7 +12,7 @@ build_packages=(
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev ccache)
 fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14) # llvm-14: line numbers in the reports
 format_packages=(clang-format-14)
-slurm_packages=(slurmctld slurmd slurm-client munge) # the test of batch jobs skips without
+further_test_packages=(slurmctld slurmd slurm-client munge strace) # tests that need them skip without
 
 # missing_packages NAME...: one missing package a line.
 missing_packages()

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Draws efficiency against ranks from the lines of `run.sh scaling_simulation`, as an SVG file.
+"""Draws efficiency against ranks from the lines of `run.sh scaling_simulation`, and of `scaling_run.py` on real
+machines, as an SVG file.
 
 Example:  benchmarks/run.sh scaling_simulation > scaling.jsonl
           benchmarks/plot_scaling.py scaling.jsonl --shards-per-rank 256 --out scaling.svg
@@ -13,21 +14,35 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 60, 190, 40, 50
-COLOURS = {0.3: "#0072b2", 1.0: "#d55e00"}
-QUEUES = {"efficiency": ("claimed", "none"), "static_efficiency": ("dealt out", "6 4")}
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+SOLID, DASHED = "none", "6 4"
+QUEUES = {"efficiency": ("claimed", SOLID), "static_efficiency": ("dealt out", DASHED)}
+
+
+def simulated(row, shards_per_rank):
+    """Name, colour and dashes of the curve that a line belongs to; None for variants of a case."""
+    if row["metric"] not in QUEUES:
+        return None
+    if row["case"] != f"ranks_{row['ranks']}_shards_{shards_per_rank}_variation_{row['variation']:g}":
+        return None
+    queue, dashes = QUEUES[row["metric"]]
+    return f"{queue}, variation {row['variation']:g}", COLOURS[row["variation"] > 0.5], dashes
 
 
 def curves_of(lines, shards_per_rank):
-    """{(metric, variation): [(ranks, efficiency), ...]} of the cases that differ in nothing else."""
+    """{(name, colour, dashes): [(ranks, efficiency), ...]}."""
     curves = {}
     for line in lines:
         row = json.loads(line)
-        if row["benchmark"] != "scaling_simulation" or row["metric"] not in QUEUES:
-            continue
-        if row["case"] != f"ranks_{row['ranks']}_shards_{shards_per_rank}_variation_{row['variation']:g}":
-            continue
-        curves.setdefault((row["metric"], row["variation"]), []).append((row["ranks"], row["value"]))
-    return {key: sorted(points) for key, points in sorted(curves.items())}
+        curve = None
+        if row["benchmark"] == "scaling_simulation":
+            curve = simulated(row, shards_per_rank)
+        elif row["benchmark"] in ("scaling_strong", "scaling_weak"):
+            kind = row["benchmark"].removeprefix("scaling_")
+            curve = (f"measured, {kind}", COLOURS[2 + (kind == "weak")], SOLID)
+        if curve:
+            curves.setdefault(curve, []).append((row["ranks"], row["value"]))
+    return {key: sorted(points) for key, points in curves.items()}
 
 
 def text(x, y, words, anchor="middle"):
@@ -43,6 +58,9 @@ def svg_of(curves, shards_per_rank):
     widest = max(1.0, math.log2(all_ranks[-1]))
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
 
+    is_simulated = any("variation" in name for name, _, _ in curves)
+    title = f"Simulated efficiency, {shards_per_rank} shards per rank" if is_simulated else "Efficiency"
+
     def x_of(ranks):
         return LEFT + (right - LEFT) * math.log2(ranks) / widest
 
@@ -52,7 +70,7 @@ def svg_of(curves, shards_per_rank):
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
              'font-family="sans-serif" font-size="12">',
              f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-             text((LEFT + right) / 2, 22, f"Simulated efficiency, {shards_per_rank} shards per rank"),
+             text((LEFT + right) / 2, 22, title),
              text((LEFT + right) / 2, HEIGHT - 12, "ranks")]
     for tenth in range(0, 11, 2):
         parts.append(line(LEFT, y_of(tenth / 10), right, y_of(tenth / 10), 'stroke="#dddddd"'))
@@ -61,15 +79,13 @@ def svg_of(curves, shards_per_rank):
         parts.append(line(x_of(ranks), bottom, x_of(ranks), bottom + 5, 'stroke="black"'))
         parts.append(text(x_of(ranks), bottom + 18, f"{ranks:,}"))
     parts.append(line(LEFT, bottom, right, bottom, 'stroke="black"'))
-    for place, ((metric, variation), points) in enumerate(curves.items()):
-        name, dashes = QUEUES[metric]
-        style = (f'fill="none" stroke="{COLOURS.get(variation, "black")}" stroke-width="2" '
-                 f'stroke-dasharray="{dashes}"')
+    for place, ((name, colour, dashes), points) in enumerate(curves.items()):
+        style = f'fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"'
         path = " ".join(f"{x_of(ranks):.1f},{y_of(value):.1f}" for ranks, value in points)
         parts.append(f'<polyline points="{path}" {style}/>')
         y = TOP + 10 + 20 * place
         parts.append(line(right + 12, y, right + 40, y, style))
-        parts.append(text(right + 46, y + 4, f"{name}, variation {variation:g}", "start"))
+        parts.append(text(right + 46, y + 4, name, "start"))
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -41,6 +41,8 @@ declare -A about=(
     [rnc_trajectories]="ten genetic searches on real populations beside the published one"
     [rnc_univariate]="permutation tests and baseline scores of relational neural control"
     [scaling_simulation]="the shard queue on up to 16,384 ranks under a virtual clock"
+    [scaling_strong]="the same campaign on 1 and 2 ranks"
+    [scaling_weak]="twice the stimuli on twice the ranks"
     [shared_backbone]="eight readouts on one backbone against one, and against eight runs"
     [startup]="plan and create, and resume, of a million shards"
     [write_bandwidth]="stage file against plain pwrite and fsync (1 and 2 ranks)"
@@ -174,6 +176,13 @@ run_benchmark()
                 "$scratch" >&3
             ;;
         rnc_univariate) "$programs/rnc_univariate_bench" >&3 ;;
+        scaling_strong | scaling_weak)
+            mpi_environment
+            mpirun_command 2
+            "$python" "$twinscreen_root/benchmarks/scaling_run.py" "${1#scaling_}" --scratch "$scratch" \
+                --twinscreen "$twinscreen_root/build/release/twinscreen" \
+                --launcher "mpirun ${mpirun[*]:3} -n" >&3
+            ;;
         scaling_simulation) "$programs/scaling_simulation_bench" >&3 ;;
         shared_backbone)
             needs_models shared_backbone || return 0

@@ -1,4 +1,5 @@
 """Batch jobs on a real SLURM of four nodes on this machine: what becomes of a campaign there."""
+import json
 import os
 import pathlib
 import re
@@ -179,6 +180,17 @@ def tasks_of_an_array_are_run_again_alone(site):
         assert len(logs) == 2 and "SLURM runs the job again" in logs[0], logs
 
 
+def scaling_is_measured_in_a_job(site):
+    job = int(site.slurm.command(
+        "sbatch", "--parsable", "--nodes=4", "--ntasks-per-node=1", f"--output={site.place / 'scaling.log'}",
+        HOME / "cluster/slurm/scaling.sh", site.place.folder, "--stimuli", "2048", "--repeats", "1").stdout)
+    ended = site.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), 240)
+    assert ended["ExitCode"] == "0:0", (site.place / "scaling.log").read_text()
+    table = [json.loads(line) for line in (site.place / "results/scaling.jsonl").read_text().splitlines()]
+    assert [(row["benchmark"], row["ranks"], row["nodes"]) for row in table] == [
+        (f"scaling_{kind}", ranks, 4) for kind in ("strong", "weak") for ranks in (1, 2, 4)], table
+
+
 def submit_writes_the_script_and_submits_it(site):
     campaign = site.place / f"{SHORT}.toml"
     asked = ("submit", campaign, "--out", site.place / "submitted", "--nodes", "4")
@@ -223,7 +235,8 @@ def main():
         try:
             harness.run_checks(
                 site, a_job_runs_on_four_nodes, a_broken_campaign_is_not_run_again,
-                an_array_runs_every_campaign, tasks_of_an_array_are_run_again_alone, submit_writes_the_script_and_submits_it,
+                an_array_runs_every_campaign, tasks_of_an_array_are_run_again_alone, scaling_is_measured_in_a_job,
+                submit_writes_the_script_and_submits_it,
                 submit_refuses_what_cannot_run, a_job_without_progress_ends, a_requeued_job_goes_on, a_cancelled_job_stays_cancelled,
                 a_job_that_loses_a_node_is_run_again,
                 a_job_that_nears_its_limit_stops_and_is_run_again)

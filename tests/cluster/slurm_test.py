@@ -23,7 +23,7 @@ measures = ["area_mean"]
 [run]
 shard_items = 250
 """
-SHORT, LONG = 40_000, 250_000  # stimuli: some ten seconds of four ranks, and more than half a minute
+SHORT, LONG = 40_000, 140_000  # stimuli: some ten seconds of four ranks, and more than twenty
 # Open MPI between nodes that are one host: through TCP, on the loopback interface alone.
 NODES_OF_ONE_HOST = {
     **harness.ENVIRONMENT,

@@ -117,7 +117,8 @@ wait_for_slurm_if_a_node_is_lost()
     wait $!
 }
 
-# Open MPI's daemons notice a cut network only after eight minutes, long after the ranks have ended.
+# By default Open MPI's daemons ask after a silent host for the first time after five minutes: long after the ranks
+# have ended.
 export OMPI_MCA_oob_tcp_keepalive_time=${OMPI_MCA_oob_tcp_keepalive_time:-5}
 export OMPI_MCA_oob_tcp_keepalive_intvl=${OMPI_MCA_oob_tcp_keepalive_intvl:-2}
 export OMPI_MCA_oob_tcp_keepalive_probes=${OMPI_MCA_oob_tcp_keepalive_probes:-3}

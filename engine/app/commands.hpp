@@ -56,6 +56,8 @@ int convert_command(const std::string& array, const std::filesystem::path& out);
 
 /// --limit as an override, so that it is checked and recorded like any other.
 std::vector<std::string> all_overrides(const CampaignOptions& options);
+/// What is wrong with so many shards for so many ranks; empty: nothing.
+std::string shards_warning(std::uint64_t shards, int ranks);
 /// Where `run` puts the store.
 std::filesystem::path store_folder(const CampaignOptions& options, const Campaign& campaign);
 /// Two lines of Python that open a store.

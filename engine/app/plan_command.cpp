@@ -55,9 +55,8 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks,
         "  {} {} in {} shards of {}, batches of {}; {} rank{}: {:.1f} shards per rank\n",
         count_text(plan.items), stage.items_are, count_text(plan.shards()), plan.shard_items,
         plan.batch_items, ranks, ranks == 1 ? "" : "s", static_cast<double>(plan.shards()) / ranks);
-    if (plan.shards() < static_cast<std::uint64_t>(ranks) * 32)
-        std::cout << "  warning: below 32 shards per rank the slowest rank holds the others up "
-                     "([run] shard_items)\n";
+    if (const std::string warning = shards_warning(plan.shards(), ranks); !warning.empty())
+        std::cout << "  " << warning << "\n";
     if (campaign.schedule.batch_items > 0 && campaign.schedule.batch_items != plan.batch_items)
         std::cout << fmt::format(
             "  (batches of {} were asked for: the networks take multiples of {})\n",
@@ -131,6 +130,18 @@ nlohmann::json json_of(const StagePlan& stage, const Campaign& campaign, int ran
 }
 
 }  // namespace
+
+std::string shards_warning(std::uint64_t shards, int ranks)
+{
+    const auto each = static_cast<double>(shards) / ranks;
+    if (each < 1.0)
+        return "warning: there are fewer shards than ranks; some will have nothing to do ([run] "
+               "shard_items)";
+    if (each < 32.0)
+        return "warning: below 32 shards per rank the slowest rank holds the others up ([run] "
+               "shard_items)";
+    return {};
+}
 
 int plan_command(const CampaignOptions& options, int ranks, bool json)
 {

@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/run/agreement.hpp"
-#include "engine/run/runner.hpp"
+#include "engine/run/telemetry.hpp"
 #include "engine/twin/bundle.hpp"
 
 namespace twinscreen {
@@ -56,12 +56,6 @@ std::string build_of_this_program()
     std::string id;
     dl_iterate_phdr(find_build_id, &id);
     return id.empty() ? std::string("unknown") : id.substr(0, 12);
-}
-
-double seconds_since_1970()
-{
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
-        .count();
 }
 
 std::string text_of(const RankFacts& facts)

@@ -9,13 +9,14 @@
 #include "engine/base/log.hpp"
 
 namespace twinscreen {
-namespace {
 
 double seconds_since_1970()
 {
     return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
         .count();
 }
+
+namespace {
 
 /// A full disk or a lost node may have cut the last line, and what follows would become part of it.
 std::filesystem::path without_torn_line(std::filesystem::path path)

@@ -10,6 +10,9 @@
 
 namespace twinscreen {
 
+/// By the clock of this machine.
+double seconds_since_1970();
+
 /// telemetry.jsonl: one JSON object per event, appended over all attempts. Rank 0 only; monitoring,
 /// not part of the results.
 class Telemetry {

@@ -47,14 +47,8 @@ class Site:
     def log(self, name):
         return (self.place / f"{name}.log").read_text()
 
-    def shards(self, name):
-        telemetry = self.place / name / "telemetry.jsonl"
-        if not telemetry.exists():
-            return 0
-        return sum(event["event"] == "sealed" for event in events_of(self.place / name))
-
     def wait_for_shards(self, name, count):
-        wait_until(lambda: self.shards(name) >= count, f"{count} shards of {name}", 90, 0.05)
+        wait_until(lambda: harness.shards_reported(self.place / name) >= count, f"{count} shards of {name}", 90, 0.05)
 
     def finish(self, name):
         """On all hosts once more, to the end."""
@@ -92,7 +86,7 @@ def a_cut_network_ends_the_job_everywhere(site):
     assert job.returncode != 0
     log = site.log("cut")
     assert "lost communication with a remote daemon" in log or "silent" in log, log
-    before = site.shards("cut")
+    before = harness.shards_reported(site.place / "cut")
     site.hosts.mend(3)
     site.finish("cut")
     assert before >= 20

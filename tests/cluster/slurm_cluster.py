@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 
-from harness import wait_until
+from harness import descendants, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "scancel", "sinfo")
 PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
@@ -143,24 +143,11 @@ class SlurmCluster:
     def kill_node(self, name):
         """As if its power failed: the daemon and everything that it started."""
         daemon = self.daemons.pop(f"slurmd-{name}")
-        doomed = self._children(daemon.pid) | self._named_stepds(name)
+        doomed = set(descendants(daemon.pid)) | self._named_stepds(name)
         for pid in doomed | {daemon.pid}:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         daemon.wait()
-
-    def _children(self, root):
-        parents = {}
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                parents[int(stat.parent.name)] = int(fields[1])
-        found, grown = {root}, True
-        while grown:
-            more = {pid for pid, parent in parents.items() if parent in found} - found
-            grown = bool(more)
-            found |= more
-        return found - {root}
 
     def _named_stepds(self, name):
         """slurmstepd leaves its parent: found by the spool folder in which it keeps its socket."""

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 import harness
-from harness import CAMPAIGN_CODE, RESUMABLE, Workplace, content_hash, events_of, run, wait_until
+from harness import CAMPAIGN_CODE, RESUMABLE, Workplace, content_hash, run, wait_until
 from slurm_cluster import SlurmCluster, missing_programs
 
 CAMPAIGN = """
@@ -52,9 +52,7 @@ class Site:
         return int(done.stdout.split(";")[0])
 
     def wait_for_shards(self, name, count):
-        def sealed():
-            return sum(event["event"] == "sealed" for event in events_of(self.place / name))
-        wait_until(lambda: (self.place / name / "telemetry.jsonl").exists() and sealed() >= count,
+        wait_until(lambda: harness.shards_reported(self.place / name) >= count,
                    f"{count} shards of {name}", 90, 0.1)
 
     def logs(self, name):

@@ -242,7 +242,7 @@ def _stat(pid):
     return int(parent), state
 
 
-def _descendants(root):
+def descendants(root):
     """Live processes below `root` as {pid: parent}."""
     parents = {}
     for entry in os.listdir("/proc"):
@@ -312,7 +312,7 @@ class Job:
             if not self.is_running():
                 raise AssertionError(f"the job ended before its ranks were seen\n{self.result()}")
             found = {}
-            for pid, parent in _descendants(self.process.pid).items():
+            for pid, parent in descendants(self.process.pid).items():
                 rank = _rank_of(pid)
                 # A child of a rank inherits its environment; only the topmost is the rank.
                 if rank is not None and _rank_of(parent) is None:
@@ -360,7 +360,7 @@ class Job:
 
     def kill_everything(self):
         """SIGKILL to the launcher and all below it, as a lost node."""
-        below = _descendants(self.process.pid)
+        below = descendants(self.process.pid)
         if self.is_running():
             self.process.kill()
         for pid in below:

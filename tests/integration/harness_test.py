@@ -73,7 +73,7 @@ def signals_reach_the_launcher_and_the_ranks(place):
 def nothing_is_left_behind(place):
     with harness.start("run", place / "left", ranks=2) as job:
         job.wait_for_shards(place / "left", 2)
-        below = harness._descendants(job.process.pid)
+        below = harness.descendants(job.process.pid)
         assert len(below) >= 4  # two ranks and their children
     assert all(map(is_gone, below))
 

@@ -90,13 +90,9 @@ void say_what_is_asked_for(const BatchJob& job, const StagePlan& stage,
         job.nodes, job.nodes == 1 ? "" : "s", job.ranks_per_node,
         job.ranks_per_node == 1 ? "" : "s", stage.plan.stage, count_text(stage.plan.items),
         stage.items_are, count_text(stage.plan.shards()), each);
-    if (each < 1.0)
-        std::cerr << "           warning: there are fewer shards than ranks; some will have "
-                     "nothing to do\n";
-    else if (each < 32.0)
-        std::cerr
-            << "           warning: below 32 shards per rank the slowest rank holds the others up "
-               "([run] shard_items)\n";
+    if (const std::string warning = shards_warning(stage.plan.shards(), job.ranks());
+        !warning.empty())
+        std::cerr << "           " << warning << "\n";
     if (shards)
         std::cerr << fmt::format(
             "time       {} for {} {} at {:.3g} s each (measured: {}){}; asked for {}\n",

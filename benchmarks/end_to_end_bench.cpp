@@ -364,7 +364,8 @@ std::string photographs(const fs::path& data, const fs::path& folder, bool as_jp
     std::sort(files.begin(), files.end());
     for (fs::path& file : files) {
         if (!as_jpeg) continue;
-        const Picture picture = open_stimuli(file)->draw(ItemId{0}, InputTransform{});
+        SharedReads reads;
+        const Picture picture = open_stimuli(file, reads)->draw(ItemId{0}, InputTransform{});
         const tjhandle encoder = tjInitCompress();
         unsigned char* bytes = nullptr;
         unsigned long size = 0;

@@ -32,6 +32,7 @@ declare -A about=(
     [fit_readout]="a cross-validated ridge fit against the matrix products in it"
     [forward]="forward passes of every twin family against the published layers in LibTorch"
     [graph_overhead]="MobileNet as a graph bundle against the same layers written by hand"
+    [io_model]="bytes, calls and alignment of a campaign of 1,000 ranks, by a dry run of the store"
     [python_peer]="whole runs against a Python loop (Pillow, PyTorch, h5py); needs PyTorch"
     [rnc_default_run]="the published size of a search by the executable on two ranks"
     [rnc_million]="relational control of a million images without similarities of every two"
@@ -183,6 +184,7 @@ run_benchmark()
                 --twinscreen "$twinscreen_root/build/release/twinscreen" \
                 --launcher "mpirun ${mpirun[*]:3} -n" >&3
             ;;
+        io_model) "$programs/io_model_bench" >&3 ;;
         scaling_simulation) "$programs/scaling_simulation_bench" >&3 ;;
         shared_backbone)
             needs_models shared_backbone || return 0

@@ -257,6 +257,8 @@ private:
             rank.main = Main::waiting;
             return;
         }
+        if (!is_checkpoint(rank.mine.front()) && rank.client.take_checkpoint())
+            return enter_collective(rank, false);
         const Instruction current = rank.mine.front();
         rank.mine.clear();
         if (!std::holds_alternative<VerifyShard>(current)) claim_ahead(rank);

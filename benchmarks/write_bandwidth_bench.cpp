@@ -79,33 +79,40 @@ double together_seconds(Communicator& communicator, const std::function<void()>&
     });
 }
 
-/// Seconds from nothing to a file on the disk, every rank writing its blocks plainly.
-double plain_seconds(const Sizes& sizes, Communicator& communicator)
+enum class Files { one, one_a_rank };
+
+/// Seconds from nothing to data on the disk, every rank writing its blocks plainly, where they
+/// belong in one file or one after the other in its own.
+double plain_seconds(const Sizes& sizes, Communicator& communicator, Files files)
 {
-    const fs::path file = sizes.folder / "write_bandwidth.bin";
+    const bool is_one = files == Files::one;
+    const int owner = is_one ? 0 : communicator.rank();
+    const fs::path file = sizes.folder / fmt::format("write_bandwidth-{}.bin", owner);
+    const auto ranks = static_cast<std::uint64_t>(communicator.size());
     const std::vector<OwnedBatch> blocks = my_blocks(sizes, communicator);
     const double seconds = together_seconds(communicator, [&] {
-        if (communicator.rank() == 0) {
+        if (communicator.rank() == owner) {
             const int made = open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0666);
-            if (made < 0 || ftruncate(made, static_cast<off_t>(sizes.total_bytes)) != 0)
+            const std::uint64_t bytes = is_one ? sizes.total_bytes : sizes.total_bytes / ranks;
+            if (made < 0 || ftruncate(made, static_cast<off_t>(bytes)) != 0)
                 give_up("make the plain file");
             close(made);
         }
         communicator.barrier();
         const int descriptor = open(file.c_str(), O_RDWR);
         if (descriptor < 0) give_up("open the plain file");
-        auto block = static_cast<std::uint64_t>(communicator.rank());
+        auto block = is_one ? static_cast<std::uint64_t>(communicator.rank()) : 0;
         for (const OwnedBatch& rows : blocks) {
             if (pwrite(descriptor, rows.view().data, rows.bytes(),
                        static_cast<off_t>(block * sizes.block_bytes)) !=
                 static_cast<ssize_t>(rows.bytes()))
                 give_up("write the plain file");
-            block += static_cast<std::uint64_t>(communicator.size());
+            block += is_one ? ranks : 1;
         }
         if (fsync(descriptor) != 0) give_up("flush the plain file");
         close(descriptor);
     });
-    if (communicator.rank() == 0) fs::remove(file);
+    if (communicator.rank() == owner) fs::remove(file);
     return seconds;
 }
 
@@ -169,14 +176,17 @@ int main(int argc, char** argv)
     const auto communicator = make_mpi_communicator();
     touch_memory(8 * sizes.total_bytes);
     std::vector<double> plain;
+    std::vector<double> separate;
     std::vector<double> store;
     std::vector<double> ratios;
     double disk_ratio = 0.0;
     for (int repeat = 0; repeat < sizes.repeats; ++repeat) {
         // Each side goes first as often: the disk remembers what was written before.
-        if (repeat % 2 == 0) plain.push_back(plain_seconds(sizes, *communicator));
+        const bool plain_first = repeat % 2 == 0;
+        if (plain_first) plain.push_back(plain_seconds(sizes, *communicator, Files::one));
+        separate.push_back(plain_seconds(sizes, *communicator, Files::one_a_rank));
         const Observed once = observed(sizes, *communicator);
-        if (repeat % 2 != 0) plain.push_back(plain_seconds(sizes, *communicator));
+        if (!plain_first) plain.push_back(plain_seconds(sizes, *communicator, Files::one));
         store.push_back(once.seconds);
         ratios.push_back(plain.back() / store.back());
         disk_ratio = std::max(disk_ratio, once.disk_ratio);
@@ -199,6 +209,10 @@ int main(int argc, char** argv)
             {"pair_median", pairs.median},
             {"plain_GB_per_s", gigabytes / summary_of(plain).median},
             {"store_GB_per_s", gigabytes / summary_of(store).median}});
+    const double apart = summary_of(plain).median / summary_of(separate).median;
+    report({"write_bandwidth", name, "file_per_rank_over_one_file", "x", summary_of({apart}), {}},
+           {{"ranks", communicator->size()},
+            {"file_per_rank_GB_per_s", gigabytes / summary_of(separate).median}});
     report({"write_bandwidth", name, "bytes_on_disk_over_payload", "x", summary_of({disk_ratio}),
             at_most(1.02)},
            {{"bytes", sizes.total_bytes}});

@@ -27,6 +27,8 @@ contrast = [0.25, 1.0]
 # [[stimuli]]                   # or files: folder, zip, list, npy, hdf5
 # folder = "my_images"
 # labels = "my_labels.csv"      # its columns become item columns of the store
+# node_copy = "${TMPDIR}"       # of zip, npy, hdf5: a copy on each node's own disk, of at most
+# node_copy_gib = 32            # so much; worth it where stimuli are read more than once
 
 [screen]
 measures = ["units", "area_mean", "moments", "top_k"]   # also "histogram"

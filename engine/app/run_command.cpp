@@ -59,6 +59,19 @@ void print_summary(const RunSummary& summary, const std::filesystem::path& folde
     std::cout.flush();
 }
 
+/// The files are read by rank 0, which therefore loads first.
+void load_on_all_ranks(Communicator& communicator, CampaignText& text, Campaign& campaign)
+{
+    text.reads->allow_node_copies();
+    if (communicator.size() > 1) text.reads->keep();
+    on_rank_0(communicator, [&] { campaign = load_campaign(text, known_experiments()); });
+    share(communicator, *text.reads);
+    agree(communicator, [&] {
+        if (communicator.rank() > 0) campaign = load_campaign(text, known_experiments());
+    });
+    *text.reads = SharedReads();
+}
+
 int run_on(Communicator& communicator, const CampaignOptions& options)
 {
     const auto folder_of_file = std::filesystem::absolute(options.file).parent_path();
@@ -66,7 +79,7 @@ int run_on(Communicator& communicator, const CampaignOptions& options)
     on_rank_0(communicator, [&] { text = read_campaign_text(options.file, text.overrides); });
     text.text = broadcast_text(communicator, text.text);
     Campaign campaign;
-    agree(communicator, [&] { campaign = load_campaign(text, known_experiments()); });
+    load_on_all_ranks(communicator, text, campaign);
     const std::filesystem::path folder = store_folder(options, campaign);
     const RunSummary summary = run_campaign(campaign, folder, communicator, stop_requested());
     if (communicator.rank() == 0) print_summary(summary, folder);

@@ -39,8 +39,17 @@ ReadFile::~ReadFile()
 ReadFile::ReadFile(ReadFile&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
-      size_(other.size_)
+      size_(other.size_),
+      kept_(std::move(other.kept_))
 {
+}
+
+ReadFile ReadFile::standing_for(std::filesystem::path original, std::shared_ptr<const void> kept) &&
+{
+    ReadFile result = std::move(*this);
+    result.path_ = std::move(original);
+    result.kept_ = std::move(kept);
+    return result;
 }
 
 void ReadFile::read(std::uint64_t offset, std::span<std::byte> bytes) const

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -23,6 +24,10 @@ public:
     ReadFile(const ReadFile&) = delete;
     ReadFile& operator=(const ReadFile&) = delete;
 
+    /// The same content under the name of another file, which it is a copy of; `kept` lives as long
+    /// as the result.
+    ReadFile standing_for(std::filesystem::path original, std::shared_ptr<const void> kept) &&;
+
     const std::filesystem::path& path() const noexcept { return path_; }
     std::uint64_t size() const noexcept { return size_; }
     /// For libraries that open files themselves: the same file, however its name has changed.
@@ -35,6 +40,7 @@ private:
     std::filesystem::path path_;
     int descriptor_ = -1;
     std::uint64_t size_ = 0;
+    std::shared_ptr<const void> kept_;
 };
 
 /// All of a file of at most `most` bytes. Throws Error(data) before anything is read if it has

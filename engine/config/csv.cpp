@@ -221,14 +221,13 @@ Table read_csv(const std::filesystem::path& file)
     if (status.type() == std::filesystem::file_type::not_found)
         refuse(file.string(), "no such file");
     if (std::filesystem::is_directory(status)) refuse(file.string(), "is a folder, not a table");
-    return read_csv(ReadFile(file));
+    return read_csv(read_whole(ReadFile(file), largest_table));
 }
 
-Table read_csv(const ReadFile& file)
+Table read_csv(const FileContent& file)
 {
-    const std::string whole = read_text(file, largest_table);
-    const std::string name = file.path().string();
-    std::string_view text = whole;
+    const std::string name = file.path.string();
+    std::string_view text = file.text();
     check_encoding(name, text);
     if (text.starts_with(detail::utf8_byte_order_mark))
         text.remove_prefix(detail::utf8_byte_order_mark.size());
@@ -238,7 +237,7 @@ Table read_csv(const ReadFile& file)
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
         refuse(name, "is empty (the first line names the columns)");
 
-    RecordReader reader(name, text, file.path().extension() == ".tsv" ? '\t' : ',');
+    RecordReader reader(name, text, file.path.extension() == ".tsv" ? '\t' : ',');
     const std::vector<std::string> names = column_names(name, reader.next());
     std::vector<std::vector<std::string>> cells(names.size());
     std::vector<std::string> mistakes;

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string>
 
-#include "engine/base/read_file.hpp"
+#include "engine/base/shared_reads.hpp"
 #include "engine/base/table.hpp"
 
 namespace twinscreen {
@@ -16,7 +16,7 @@ namespace twinscreen {
 /// lose digits. Throws Error(data) with file:line for ragged rows, duplicate or empty column names,
 /// unterminated quotes, NUL bytes, an empty file, more than engine/config/limits.hpp allows.
 Table read_csv(const std::filesystem::path& file);
-Table read_csv(const ReadFile& file);
+Table read_csv(const FileContent& file);
 
 /// A text as one quoted cell.
 std::string csv_cell(std::string text);

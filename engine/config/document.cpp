@@ -138,7 +138,8 @@ ConfigDocument::ConfigDocument(std::shared_ptr<detail::DocumentState> state)
 }
 
 ConfigDocument ConfigDocument::parse(std::string text, std::string display_name,
-                                     std::filesystem::path folder)
+                                     std::filesystem::path folder,
+                                     std::shared_ptr<SharedReads> reads)
 {
     if (text.size() > largest_config)
         throw Error(Error::Kind::config,
@@ -148,6 +149,7 @@ ConfigDocument ConfigDocument::parse(std::string text, std::string display_name,
     auto state = std::make_shared<DocumentState>();
     state->name = std::move(display_name);
     state->folder = std::move(folder);
+    state->reads = std::move(reads);
     state->text = std::move(text);
     auto parsed = detail::read_toml(state->text);
     if (auto* mistake = std::get_if<Diagnostic>(&parsed)) {

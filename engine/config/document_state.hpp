@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/config/section.hpp"
 #include "engine/config/value_tree.hpp"
 
@@ -16,6 +17,7 @@ namespace twinscreen::detail {
 struct DocumentState {
     std::string name;              ///< "campaign.toml": for messages
     std::filesystem::path folder;  ///< what relative paths are relative to
+    std::shared_ptr<SharedReads> reads;
     std::string text;
     ConfigValue root;
     bool being_read = false;  ///< sections point into `root`: it must not change any more

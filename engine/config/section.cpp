@@ -240,6 +240,8 @@ ConfigSection::ConfigSection(std::shared_ptr<detail::SectionState> state) : stat
 
 const std::string& ConfigSection::name() const noexcept { return state_->name; }
 
+SharedReads& ConfigSection::reads() const { return *state_->document->reads; }
+
 bool ConfigSection::has(std::string_view key) const { return state_->find(key) != nullptr; }
 
 bool ConfigSection::holds_text(std::string_view key) const

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/base/error.hpp"
+#include "engine/base/shared_reads.hpp"
 
 namespace twinscreen {
 
@@ -80,6 +81,9 @@ public:
     /// The same without the check for existence; nullopt if the key is absent.
     std::optional<std::filesystem::path> path(std::string_view key);
 
+    /// The way to what the file names: all ranks of a job get the same answers.
+    SharedReads& reads() const;
+
     /// An empty section if the key is absent.
     ConfigSection child(std::string_view key);
     /// Elements of an array of tables; empty if the key is absent. A single table counts as one.
@@ -104,9 +108,10 @@ class ConfigDocument {
 public:
     /// Throws Error(config) with position for text that is not TOML, is nested more than 64 deep
     /// or is beyond the limits of engine/config/limits.hpp.
-    /// `folder` is what relative paths are relative to.
-    static ConfigDocument parse(std::string text, std::string display_name,
-                                std::filesystem::path folder);
+    /// `folder` is what relative paths are relative to; `reads` reads what the file names.
+    static ConfigDocument parse(
+        std::string text, std::string display_name, std::filesystem::path folder,
+        std::shared_ptr<SharedReads> reads = std::make_shared<SharedReads>());
     /// "screen.top_k=10", "stimuli.0.count=100": a TOML value, or a bare word taken as a text.
     /// Missing tables are created; an index beyond an array's end is a mistake.
     /// Diagnostics about an overridden value cite "--set screen.top_k=0" instead of the file.

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <sstream>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/error.hpp"
@@ -35,6 +36,28 @@ void on_rank_0(Communicator& communicator, const std::function<void()>& action)
     agree(communicator, [&] {
         if (communicator.rank() == 0) action();
     });
+}
+
+void share(Communicator& communicator, SharedReads& reads)
+{
+    // Questions and sizes first, then one file after the other: some are gigabytes.
+    std::string index;
+    for (const auto& [question, bytes] : reads.answers())
+        index.append(question)
+            .append(1, '\0')
+            .append(std::to_string(bytes->size()))
+            .append(1, '\0');
+    std::istringstream fields(broadcast_text(communicator, std::move(index)));
+    SharedReads::Answers answers;
+    std::string question, size;
+    while (std::getline(fields, question, '\0') && std::getline(fields, size, '\0')) {
+        std::vector<std::byte> bytes(std::stoull(size));
+        if (communicator.rank() == 0) bytes = *reads.answers().at(question);
+        communicator.broadcast(bytes, 0);
+        if (communicator.rank() > 0)
+            answers[question] = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+    }
+    if (communicator.rank() > 0) reads.give(std::move(answers));
 }
 
 void agree_on_stage(Communicator& communicator, const std::optional<StagePlan>& stage)

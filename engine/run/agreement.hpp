@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/comm/communicator.hpp"
 #include "engine/run/experiment.hpp"
 
@@ -23,6 +24,9 @@ void agree(Communicator& communicator, const std::function<void()>& action);
 
 /// Collective: only rank 0 runs `action`; its failure ends all ranks as in `agree`.
 void on_rank_0(Communicator& communicator, const std::function<void()>& action);
+
+/// Collective: what rank 0 has read is what all others are given from now on.
+void share(Communicator& communicator, SharedReads& reads);
 
 /// Collective: fails unless every rank plans the same stage with the same settings. Every rank
 /// reads the files that a campaign names; where one changed meanwhile, they would wait for each

@@ -18,7 +18,7 @@ CampaignText read_campaign_text(const std::filesystem::path& file,
     std::filesystem::path folder = std::filesystem::absolute(file).parent_path();
     try {
         return {read_text(ReadFile(file), largest_config), file.string(), std::move(folder),
-                std::move(overrides)};
+                std::move(overrides), std::make_shared<SharedReads>()};
     } catch (const Error& error) {
         throw Error(
             Error::Kind::config,
@@ -83,7 +83,7 @@ std::unique_ptr<StimulusSource> read_set(ConfigSection& section, std::uint64_t s
     const auto path = section.path("path");
     if (section.has_mistakes() || !path) return nullptr;
     try {
-        return open_stimuli(*path);
+        return open_stimuli(*path, section.reads());
     } catch (const Error& error) {
         section.complain("path", error.what());
         return nullptr;
@@ -217,7 +217,8 @@ void check_stimuli(ConfigSection& root, const Campaign& campaign)
 
 Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& registry)
 {
-    ConfigDocument document = ConfigDocument::parse(text.text, text.display_name, text.folder);
+    ConfigDocument document =
+        ConfigDocument::parse(text.text, text.display_name, text.folder, text.reads);
     for (const std::string& assignment : text.overrides) document.override_value(assignment);
 
     ConfigSection root = document.root();

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/run/experiment.hpp"
 
 namespace twinscreen {
@@ -47,6 +48,7 @@ struct CampaignText {
     std::string display_name;      ///< as typed, for messages
     std::filesystem::path folder;  ///< what relative paths are relative to
     std::vector<std::string> overrides;
+    std::shared_ptr<SharedReads> reads = std::make_shared<SharedReads>();
 };
 
 /// Reads the file. Throws Error(config) if it cannot be read.

@@ -1,5 +1,7 @@
 #include "engine/run/worker.hpp"
 
+#include <algorithm>
+
 #include "engine/base/failpoint.hpp"
 #include "engine/base/log.hpp"
 
@@ -31,6 +33,7 @@ Worker::Worker(const WorkerParts& parts)
 void Worker::work()
 {
     while (true) {
+        join_announced_checkpoints();
         if (mine_.empty()) take(parts_.queue.next());
         const Instruction current = mine_.front();
         mine_.pop_front();
@@ -42,17 +45,37 @@ void Worker::work()
         else if (const auto* verify = std::get_if<VerifyShard>(&current))
             verify_shard(verify->shard);
         else if (const auto* join = std::get_if<JoinCheckpoint>(&current))
-            parts_.sink.checkpoint(last_epoch_ = join->epoch);
+            join_checkpoint(*join);
         else
             return;
     }
+}
+
+/// Before the shards that were claimed ahead: whoever is there already waits for this rank.
+void Worker::join_announced_checkpoints()
+{
+    while (!mine_.empty()) {
+        if (is_checkpoint(mine_.front())) return;
+        const auto announced = parts_.queue.try_checkpoint();
+        if (!announced) return;
+        join_checkpoint(*announced);
+    }
+}
+
+void Worker::join_checkpoint(const JoinCheckpoint& checkpoint)
+{
+    last_epoch_ = checkpoint.epoch;
+    parts_.sink.checkpoint(checkpoint.epoch);
 }
 
 void Worker::take(const Instruction& instruction)
 {
     if (const auto* run = std::get_if<RunShard>(&instruction))
         parts_.reader.announce(run->shard, parts_.experiment.reads(run->shard));
-    mine_.push_back(instruction);
+    if (std::holds_alternative<JoinCheckpoint>(instruction))
+        mine_.insert(std::ranges::find_if_not(mine_, is_checkpoint), instruction);
+    else
+        mine_.push_back(instruction);
 }
 
 void Worker::claim_ahead()

@@ -45,6 +45,8 @@ private:
     class ClaimingStream;
 
     void take(const Instruction& instruction);
+    void join_announced_checkpoints();
+    void join_checkpoint(const JoinCheckpoint& checkpoint);
     void claim_ahead();
     void run_shard(const Shard& shard, bool recomputed);
     void seal(const Shard& shard, const ShardReport& report, const std::filesystem::path& leftover);

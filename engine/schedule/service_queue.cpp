@@ -121,6 +121,12 @@ public:
         return client_.take();
     }
 
+    std::optional<JoinCheckpoint> try_checkpoint() override
+    {
+        const std::lock_guard lock(mutex_);
+        return client_.take_checkpoint();
+    }
+
     void completed(const ShardReport& report) override
     {
         const std::lock_guard lock(mutex_);

@@ -25,10 +25,8 @@ ShardClient::ShardClient(const Plan& plan, Clock::time_point now)
 std::optional<Instruction> ShardClient::take()
 {
     std::optional<Instruction> taken;
-    if (!checkpoints_.empty()) {
-        taken = checkpoints_.front();
-        joined_epoch_ = checkpoints_.front().epoch;
-        checkpoints_.pop_front();
+    if (const auto checkpoint = take_checkpoint()) {
+        taken = *checkpoint;
     } else if (!hand_.empty()) {
         taken = hand_.front();
         hand_.pop_front();
@@ -37,6 +35,15 @@ std::optional<Instruction> ShardClient::take()
     }
     if (taken) waiting_since_.reset();
     return taken;
+}
+
+std::optional<JoinCheckpoint> ShardClient::take_checkpoint()
+{
+    if (checkpoints_.empty()) return std::nullopt;
+    const JoinCheckpoint next = checkpoints_.front();
+    checkpoints_.pop_front();
+    joined_epoch_ = next.epoch;
+    return next;
 }
 
 void ShardClient::wait(Clock::time_point now)

@@ -25,6 +25,8 @@ public:
 
     /// For the main thread: the next instruction at hand, if any.
     std::optional<Instruction> take();
+    /// The next checkpoint at hand, if any: before a shard that was claimed ahead is begun.
+    std::optional<JoinCheckpoint> take_checkpoint();
     /// The main thread waits for an instruction, until `take` gives one.
     void wait(Clock::time_point now);
     void report(const ShardReport& report) { reports_.push_back(report); }

@@ -45,6 +45,11 @@ struct Finish {
 };
 using Instruction = std::variant<RunShard, VerifyShard, JoinCheckpoint, Finish>;
 
+inline bool is_checkpoint(const Instruction& instruction) noexcept
+{
+    return std::holds_alternative<JoinCheckpoint>(instruction);
+}
+
 /// Hands out the shards of one stage, each exactly once.
 class ShardQueue {
 public:
@@ -57,6 +62,9 @@ public:
     /// a stage it answers nothing while this rank still computes, so that no rank hoards the last
     /// shards; `next` always gets its share.
     virtual std::optional<Instruction> try_next() = 0;
+    /// An announced checkpoint, without waiting. To be asked before a shard that was claimed ahead
+    /// is begun: others wait in the checkpoint for this rank.
+    virtual std::optional<JoinCheckpoint> try_checkpoint() { return std::nullopt; }
     /// Thread-safe; called after the seal. Rides on the next message. Does not throw what `absorb`
     /// throws: `next` and `drain` do.
     virtual void completed(const ShardReport& report) = 0;

@@ -177,7 +177,8 @@ std::unique_ptr<StimulusSource> make_crops(ConfigSection& section, std::uint64_t
     if (section.has_mistakes()) return nullptr;
     return std::make_unique<CropSource>(
         SyntheticSet{"crops", seed, set, false},
-        from_zip ? collect_zip(path) : collect_folder(path, recursive), smallest, largest);
+        from_zip ? collect_zip(ReadFile(path)) : collect_folder(path, recursive, section.reads()),
+        smallest, largest);
 }
 
 }  // namespace twinscreen

@@ -53,7 +53,8 @@ private:
 
 class ZipCollection final : public ImageCollection {
 public:
-    explicit ZipCollection(const fs::path& path) : place_("zip " + path.string()), archive_(path)
+    explicit ZipCollection(ReadFile file)
+        : place_("zip " + file.path().string()), archive_(std::move(file))
     {
         TWINSCREEN_REQUIRE(!archive_.images().empty(), data, "{} holds no PNG or JPEG images",
                            place_);
@@ -88,10 +89,12 @@ bool is_hidden(const fs::path& path)
     return !name.empty() && name.front() == '.';
 }
 
+using Files = std::vector<FileCollection::File>;
+
 template <class Iterator>
-std::vector<FileCollection::File> images_below(const fs::path& folder)
+Files images_below(const fs::path& folder)
 {
-    std::vector<FileCollection::File> files;
+    Files files;
     std::error_code problem;
     Iterator entry(folder, problem);
     for (; !problem && entry != Iterator(); entry.increment(problem)) {
@@ -110,11 +113,58 @@ std::vector<FileCollection::File> images_below(const fs::path& folder)
     return files;
 }
 
+/// Every name and size, each with a NUL behind it.
+SharedBytes packed(const Files& files)
+{
+    std::string text;
+    for (const auto& file : files) {
+        text.append(file.name).push_back('\0');
+        text.append(std::to_string(file.bytes)).push_back('\0');
+    }
+    const auto bytes = std::as_bytes(std::span(text));
+    return std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+}
+
+Files unpacked(std::string_view text, const fs::path& folder)
+{
+    const auto next = [&] {
+        const std::string field(text.substr(0, text.find('\0')));
+        text.remove_prefix(field.size() + 1);
+        return field;
+    };
+    Files files;
+    while (!text.empty()) {
+        std::string name = next();
+        fs::path path = folder / name;
+        files.push_back({std::move(name), std::move(path), std::stoull(next())});
+    }
+    return files;
+}
+
 std::string without_line_end(std::string line)
 {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
         line.pop_back();
     return line;
+}
+
+Files listed_images(const FileContent& list)
+{
+    std::istringstream lines{std::string(list.text())};
+    Files files;
+    std::size_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+        ++number;
+        line = without_line_end(std::move(line));
+        if (line.empty() || line.front() == '#') continue;
+        const fs::path path = list.path.parent_path() / line;
+        std::error_code problem;
+        const std::uint64_t bytes = fs::file_size(path, problem);
+        TWINSCREEN_REQUIRE(!problem, data, "{}:{}: image '{}' cannot be found ({})",
+                           list.path.string(), number, line, problem.message());
+        files.push_back({line, path, bytes});
+    }
+    return files;
 }
 
 }  // namespace
@@ -138,36 +188,30 @@ std::string ImageCollection::digest() const
     return digest.hex();
 }
 
-std::unique_ptr<ImageCollection> collect_folder(const fs::path& folder, bool recursive)
+std::unique_ptr<ImageCollection> collect_folder(const fs::path& folder, bool recursive,
+                                                SharedReads& reads)
 {
     TWINSCREEN_REQUIRE(fs::is_directory(folder), data, "{} is not a folder", folder.string());
-    auto files = recursive ? images_below<fs::recursive_directory_iterator>(folder)
-                           : images_below<fs::directory_iterator>(folder);
-    return std::make_unique<FileCollection>("folder " + folder.string(), std::move(files));
+    const SharedBytes found = reads.answer(recursive ? "images below" : "images", folder, [&] {
+        return packed(recursive ? images_below<fs::recursive_directory_iterator>(folder)
+                                : images_below<fs::directory_iterator>(folder));
+    });
+    return std::make_unique<FileCollection>("folder " + folder.string(),
+                                            unpacked(text_of(found), folder));
 }
 
-std::unique_ptr<ImageCollection> collect_list(const fs::path& list)
+std::unique_ptr<ImageCollection> collect_list(const fs::path& list, SharedReads& reads)
 {
-    std::istringstream lines(read_text(ReadFile(list), largest_list));
-    std::vector<FileCollection::File> files;
-    std::size_t number = 0;
-    for (std::string line; std::getline(lines, line);) {
-        ++number;
-        line = without_line_end(std::move(line));
-        if (line.empty() || line.front() == '#') continue;
-        const fs::path path = list.parent_path() / line;
-        std::error_code problem;
-        const std::uint64_t bytes = fs::file_size(path, problem);
-        TWINSCREEN_REQUIRE(!problem, data, "{}:{}: image '{}' cannot be found ({})", list.string(),
-                           number, line, problem.message());
-        files.push_back({line, path, bytes});
-    }
-    return std::make_unique<FileCollection>("list " + list.string(), std::move(files));
+    const SharedBytes found = reads.answer("listed images", list, [&] {
+        return packed(listed_images(read_whole(ReadFile(list), largest_list)));
+    });
+    return std::make_unique<FileCollection>("list " + list.string(),
+                                            unpacked(text_of(found), list.parent_path()));
 }
 
-std::unique_ptr<ImageCollection> collect_zip(const fs::path& archive)
+std::unique_ptr<ImageCollection> collect_zip(ReadFile archive)
 {
-    return std::make_unique<ZipCollection>(archive);
+    return std::make_unique<ZipCollection>(std::move(archive));
 }
 
 std::unique_ptr<ImageCollection> collect_file(const fs::path& image)

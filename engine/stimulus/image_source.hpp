@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/stimulus/source.hpp"
 
 namespace twinscreen {
@@ -31,13 +32,14 @@ public:
 };
 
 /// PNG and JPEG files of a folder, sorted bytewise by relative path; hidden files are left out.
-std::unique_ptr<ImageCollection> collect_folder(const std::filesystem::path& folder,
-                                                bool recursive);
+std::unique_ptr<ImageCollection> collect_folder(const std::filesystem::path& folder, bool recursive,
+                                                SharedReads& reads);
 /// One path a line, relative to the list's folder; empty lines and lines that start with # are
 /// left out. A missing file is an error that names the line.
-std::unique_ptr<ImageCollection> collect_list(const std::filesystem::path& list);
+std::unique_ptr<ImageCollection> collect_list(const std::filesystem::path& list,
+                                              SharedReads& reads);
 /// PNG and JPEG entries of a zip archive, sorted bytewise by name.
-std::unique_ptr<ImageCollection> collect_zip(const std::filesystem::path& archive);
+std::unique_ptr<ImageCollection> collect_zip(ReadFile archive);
 /// One image.
 std::unique_ptr<ImageCollection> collect_file(const std::filesystem::path& image);
 

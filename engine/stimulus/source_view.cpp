@@ -5,6 +5,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/config/csv.hpp"
+#include "engine/config/limits.hpp"
 #include "engine/stimulus/synthetic.hpp"
 
 namespace twinscreen {
@@ -57,10 +58,11 @@ std::vector<std::size_t> rows_by_name(const TableColumn& key, const Table& items
 
 class ViewSource final : public StimulusSource {
 public:
-    ViewSource(std::unique_ptr<StimulusSource> whole, const SourceView& view)
+    ViewSource(std::unique_ptr<StimulusSource> whole, const SourceView& view, SharedReads& reads)
         : whole_(std::move(whole)), view_(view)
     {
-        if (!view_.labels.empty()) labels_ = matched_labels();
+        if (view_.labels.empty()) return;
+        labels_ = matched_labels(read_csv(reads.file(view_.labels, largest_table)));
     }
 
     std::uint64_t count() const noexcept override { return view_.count; }
@@ -109,10 +111,9 @@ private:
     ItemId inner(ItemId item) const { return item + view_.first; }
 
     /// Rows of the label file in item order, without the column that they were matched by.
-    Table matched_labels() const
+    Table matched_labels(Table labels) const
     {
         const std::string display = view_.labels.string();
-        Table labels = read_csv(view_.labels);
         TWINSCREEN_REQUIRE(view_.count <= most_labelled, data,
                            "{} cannot label {} items (at most {})", display, view_.count,
                            most_labelled);
@@ -172,9 +173,9 @@ private:
 }  // namespace
 
 std::unique_ptr<StimulusSource> make_source_view(std::unique_ptr<StimulusSource> whole,
-                                                 const SourceView& view)
+                                                 const SourceView& view, SharedReads& reads)
 {
-    return std::make_unique<ViewSource>(std::move(whole), view);
+    return std::make_unique<ViewSource>(std::move(whole), view, reads);
 }
 
 }  // namespace twinscreen

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/stimulus/source.hpp"
 
 namespace twinscreen {
@@ -20,6 +21,6 @@ struct SourceView {
 /// (the image's path or last path component), else row by row, counted before the cut to
 /// first ... first + count - 1. Throws Error(data).
 std::unique_ptr<StimulusSource> make_source_view(std::unique_ptr<StimulusSource> whole,
-                                                 const SourceView& view);
+                                                 const SourceView& view, SharedReads& reads);
 
 }  // namespace twinscreen

@@ -6,6 +6,7 @@
 #include "engine/stimulus/decode.hpp"
 #include "engine/stimulus/hdf5_dataset.hpp"
 #include "engine/stimulus/image_source.hpp"
+#include "engine/stimulus/node_copy.hpp"
 #include "engine/stimulus/source_view.hpp"
 #include "engine/stimulus/synthetic.hpp"
 
@@ -58,29 +59,40 @@ ArrayOptions read_array_options(ConfigSection& section)
     return options;
 }
 
-Source open_npy(const fs::path& path, const ArrayOptions& options)
+/// `node_copy` and its bound.
+NodeCopy read_node_copy(ConfigSection& section)
 {
-    ReadFile file(path);
+    NodeCopy copy;
+    const auto folder = section.path("node_copy");
+    if (folder && section.reads().may_copy_to_node()) copy.folder = *folder;
+    copy.most_bytes = static_cast<std::uint64_t>(
+        section.get_or<double>("node_copy_gib", 32.0, "GiB", in_range(0.001, 65536.0)) *
+        (1U << 30U));
+    return copy;
+}
+
+Source open_npy(ReadFile file, const ArrayOptions& options)
+{
+    const std::string display = file.path().string();
     ArrayHeader header = read_npy_header(file);
-    return make_array_source(std::move(file), std::move(header), path.string(), options);
+    return make_array_source(std::move(file), std::move(header), display, options);
 }
 
-Source open_hdf5(const fs::path& path, const std::string& dataset, const ArrayOptions& options)
+Source open_hdf5(ReadFile file, const std::string& dataset, const ArrayOptions& options)
 {
-    ReadFile file(path);
+    const std::string path = file.path().string();
     ArrayHeader header = locate_hdf5_dataset(file, dataset);
-    return make_array_source(std::move(file), std::move(header), path.string() + ":" + dataset,
-                             options);
+    return make_array_source(std::move(file), std::move(header), path + ":" + dataset, options);
 }
 
-Source open_hdf5_path(const std::string& text, const ArrayOptions& options)
+Source open_hdf5_path(const std::string& text, const ArrayOptions& options, const NodeCopy& copy)
 {
     std::string file;
     std::string dataset;
     if (!split_hdf5_path(text, file, dataset))
         throw Error(Error::Kind::data, fmt::format("'{}' names no dataset", text),
                     "write file and dataset: hdf5 = \"images.h5:/images\"");
-    return open_hdf5(file, dataset, options);
+    return open_hdf5(open_for_node(file, copy), dataset, options);
 }
 
 Source make_folder(ConfigSection& section, std::uint64_t, std::uint32_t)
@@ -88,34 +100,39 @@ Source make_folder(ConfigSection& section, std::uint64_t, std::uint32_t)
     const fs::path path = section.require_existing_path("folder");
     const bool recursive = section.get_or<bool>("recursive", false);
     if (section.has_mistakes()) return nullptr;
-    return make_image_source(collect_folder(path, recursive));
+    return make_image_source(collect_folder(path, recursive, section.reads()));
 }
 
 Source make_list(ConfigSection& section, std::uint64_t, std::uint32_t)
 {
     const fs::path path = section.require_existing_path("list");
-    return section.has_mistakes() ? nullptr : make_image_source(collect_list(path));
+    return section.has_mistakes() ? nullptr
+                                  : make_image_source(collect_list(path, section.reads()));
 }
 
 Source make_zip(ConfigSection& section, std::uint64_t, std::uint32_t)
 {
     const fs::path path = section.require_existing_path("zip");
-    return section.has_mistakes() ? nullptr : make_image_source(collect_zip(path));
+    const NodeCopy copy = read_node_copy(section);
+    return section.has_mistakes() ? nullptr
+                                  : make_image_source(collect_zip(open_for_node(path, copy)));
 }
 
 Source make_npy(ConfigSection& section, std::uint64_t, std::uint32_t)
 {
     const fs::path path = section.require_existing_path("npy");
     const ArrayOptions options = read_array_options(section);
-    return section.has_mistakes() ? nullptr : open_npy(path, options);
+    const NodeCopy copy = read_node_copy(section);
+    return section.has_mistakes() ? nullptr : open_npy(open_for_node(path, copy), options);
 }
 
 Source make_hdf5(ConfigSection& section, std::uint64_t, std::uint32_t)
 {
     const auto path = section.path("hdf5");
     const ArrayOptions options = read_array_options(section);
+    const NodeCopy copy = read_node_copy(section);
     if (section.has_mistakes() || !path) return nullptr;
-    return open_hdf5_path(path->string(), options);
+    return open_hdf5_path(path->string(), options, copy);
 }
 
 constexpr SyntheticKind file_kinds[] = {
@@ -197,7 +214,7 @@ Source cut_and_label(ConfigSection& section, Source whole, std::uint32_t set)
                                      view.first, view.count, total, whole->summary()));
         return nullptr;
     }
-    return make_source_view(std::move(whole), view);
+    return make_source_view(std::move(whole), view, section.reads());
 }
 
 }  // namespace
@@ -222,16 +239,17 @@ std::unique_ptr<StimulusSource> make_stimulus_source(ConfigSection& section, std
     return section.has_mistakes() ? nullptr : std::move(source);
 }
 
-std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path)
+std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path, SharedReads& reads)
 {
     std::string file;
     std::string dataset;
-    if (split_hdf5_path(path.string(), file, dataset)) return open_hdf5(file, dataset, {});
-    if (fs::is_directory(path)) return make_image_source(collect_folder(path, false));
+    if (split_hdf5_path(path.string(), file, dataset))
+        return open_hdf5(ReadFile(file), dataset, {});
+    if (fs::is_directory(path)) return make_image_source(collect_folder(path, false, reads));
     TWINSCREEN_REQUIRE(fs::exists(path), data, "{} does not exist", path.string());
     const std::string extension = path.extension().string();
-    if (extension == ".zip") return make_image_source(collect_zip(path));
-    if (extension == ".npy") return open_npy(path, {});
+    if (extension == ".zip") return make_image_source(collect_zip(ReadFile(path)));
+    if (extension == ".npy") return open_npy(ReadFile(path), {});
     if (has_image_extension(path.string())) return make_image_source(collect_file(path));
     throw Error(
         Error::Kind::data,

@@ -36,8 +36,8 @@ std::unique_ptr<StimulusSource> on_canvas(std::unique_ptr<StimulusSource> source
 /// The source of a campaign whose responses come from files: none, of identity "none".
 std::unique_ptr<StimulusSource> no_stimuli();
 
-/// A source from one path, for `encode`: folder, zip, .npy, .h5:/dataset or one image.
-std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path);
+/// A source from one path: folder, zip, .npy, .h5:/dataset or one image.
+std::unique_ptr<StimulusSource> open_stimuli(const std::filesystem::path& path, SharedReads& reads);
 
 /// The keys of `[[stimuli]]` with one line each, for `list` and `help`.
 struct StimulusKind {

@@ -60,13 +60,13 @@ void detail::require_unpacked_size(std::uint64_t unpacked, std::uint64_t packed)
                        packed, unpacked);
 }
 
-ZipArchive::ZipArchive(const std::filesystem::path& path) : file_(path)
+ZipArchive::ZipArchive(ReadFile file) : file_(std::move(file))
 {
     Handle handle = open();
     try {
         list_images(*handle);
     } catch (Error& error) {
-        throw error.add_context("in the zip archive " + path.string());
+        throw error.add_context("in the zip archive " + file_.path().string());
     }
     give_back(std::move(handle));
 }

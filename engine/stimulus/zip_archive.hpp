@@ -34,7 +34,7 @@ public:
 
     /// Throws Error(data) if the file is no zip archive, or beyond the limits of
     /// engine/stimulus/limits.hpp: entries, length of a name, unpacked size of an image.
-    explicit ZipArchive(const std::filesystem::path& path);
+    explicit ZipArchive(ReadFile file);
     ~ZipArchive();
     ZipArchive(const ZipArchive&) = delete;
     ZipArchive& operator=(const ZipArchive&) = delete;

@@ -17,13 +17,26 @@ constexpr std::size_t largest_write_bytes = std::size_t{1} << 30;
 /// checksummed, and a checkpoint finds little left to write.
 constexpr std::size_t start_flush_bytes = std::size_t{8} << 20;
 
+/// Every rank writes its own rows, in one piece: there is nothing to collect on a few ranks, and
+/// nothing to read first. MPI libraries that do not know a hint ignore it.
+MPI_Info hints()
+{
+    MPI_Info info = MPI_INFO_NULL;
+    MPI_Info_create(&info);
+    for (const char* hint : {"romio_cb_write", "romio_ds_write"})
+        MPI_Info_set(info, hint, "disable");
+    return info;
+}
+
 Hdf5Handle access_for(const void* native)
 {
     Hdf5Handle access = hdf5_serial_access();
-    if (native != nullptr)
-        hdf5_check(
-            H5Pset_fapl_mpio(access.id(), *static_cast<const MPI_Comm*>(native), MPI_INFO_NULL),
-            "H5Pset_fapl_mpio", "prepare parallel file access");
+    if (native == nullptr) return access;
+    MPI_Info info = hints();
+    const herr_t prepared =
+        H5Pset_fapl_mpio(access.id(), *static_cast<const MPI_Comm*>(native), info);
+    MPI_Info_free(&info);  // HDF5 has a copy
+    hdf5_check(prepared, "H5Pset_fapl_mpio", "prepare parallel file access");
     return access;
 }
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "engine/base/digest.hpp"
-#include "engine/base/read_file.hpp"
 #include "engine/config/csv.hpp"
 #include "engine/config/limits.hpp"
 #include "engine/twin/families.hpp"
@@ -25,20 +24,28 @@ namespace {
 
 constexpr std::int64_t bundle_format = 1;
 
-/// A file of the bundle. It is opened once: what is digested is what is used.
-ReadFile member(const fs::path& folder, const std::string& name)
-{
-    return ReadFile(folder / name, Links::refuse);
-}
+/// The files of a bundle. Each is read once: what is digested is what is used.
+class BundleFolder {
+public:
+    BundleFolder(const fs::path& folder, SharedReads& reads) : folder_(folder), reads_(reads) {}
 
-std::string description_text(const fs::path& folder)
-{
-    std::error_code ignored;
-    TWINSCREEN_REQUIRE(fs::exists(fs::symlink_status(folder / "twin.toml", ignored)), data,
-                       "{}: cannot be read (a bundle is a folder with twin.toml)",
-                       (folder / "twin.toml").string());
-    return read_text(member(folder, "twin.toml"), largest_config);
-}
+    FileContent file(const std::string& name, std::uint64_t most) const
+    {
+        return reads_.file(folder_ / name, most, Links::refuse);
+    }
+    std::string description() const
+    {
+        std::error_code ignored;
+        TWINSCREEN_REQUIRE(fs::exists(fs::symlink_status(folder_ / "twin.toml", ignored)), data,
+                           "{}: cannot be read (a bundle is a folder with twin.toml)",
+                           (folder_ / "twin.toml").string());
+        return std::string(file("twin.toml", largest_config).text());
+    }
+
+private:
+    const fs::path& folder_;
+    SharedReads& reads_;
+};
 
 /// A file that twin.toml names: it lies in the bundle's folder, not elsewhere.
 std::string member_name(ConfigSection& root, const std::string& key)
@@ -279,10 +286,10 @@ const std::vector<std::pair<std::string, std::string>> common_columns = {
     {"id", ""},   {"subject", ""}, {"area", ""}, {"heldout_r", ""}, {"noise_ceiling", ""},
     {"x", "deg"}, {"y", "deg"}};
 
-Table read_units(const ReadFile& opened, const BundleDescription& bundle)
+Table read_units(const FileContent& content, const BundleDescription& bundle)
 {
-    const fs::path& file = opened.path();
-    Table units = read_csv(opened);
+    const fs::path& file = content.path;
+    Table units = read_csv(content);
     for (std::size_t column = 0; column < common_columns.size(); ++column) {
         const auto& [name, unit] = common_columns[column];
         TableColumn* found = units.find(name);
@@ -396,21 +403,22 @@ void add_unit_facts(const Table& units, Digest& digest)
 
 }  // namespace
 
-LoadedBundle open_bundle(const fs::path& folder, Precision precision,
+LoadedBundle open_bundle(const fs::path& folder, Precision precision, SharedReads& reads,
                          std::optional<double> degrees_per_pixel,
                          std::optional<std::uint64_t> untrained)
 {
     BundleDescription bundle;
+    const BundleFolder members(folder, reads);
     try {
-        const std::string description = description_text(folder);
+        const std::string description = members.description();
         const BundleFiles files = read_description(description, folder, degrees_per_pixel, bundle);
         if (!files.graph.empty()) {
             bundle.graph_file = (folder / files.graph).string();
-            bundle.graph_text = read_text(member(folder, files.graph), largest_graph);
+            bundle.graph_text = members.file(files.graph, largest_graph).text();
         }
         const SafetensorsFile weights =
-            weights_of(bundle, SafetensorsFile(member(folder, files.weights)), untrained);
-        bundle.units = read_units(member(folder, files.units), bundle);
+            weights_of(bundle, SafetensorsFile(members.file(files.weights, any_size)), untrained);
+        bundle.units = read_units(members.file(files.units, largest_table), bundle);
         LoadedBundle loaded;
         Twin& twin = loaded.twin;
         twin.parts = parts_of(bundle, weights, precision);
@@ -433,7 +441,8 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision,
 
 Twin load_bundle(const fs::path& folder, Precision precision)
 {
-    return open_bundle(folder, precision).twin;
+    SharedReads reads;
+    return open_bundle(folder, precision, reads).twin;
 }
 
 }  // namespace twinscreen

@@ -105,13 +105,15 @@ std::string compare(Backbone& backbone, const SafetensorsFile& samples)
 
 std::vector<std::string> check_bundle(const std::filesystem::path& folder)
 {
-    const LoadedBundle bundle = open_bundle(folder, Precision::f32, std::nullopt);
+    SharedReads reads;
+    const LoadedBundle bundle = open_bundle(folder, Precision::f32, reads);
     const Twin& twin = bundle.twin;
     std::vector<std::string> found = {fmt::format(
         "twin '{}' of family {}: {} units", twin.spec.name, twin.spec.family, twin.units.rows())};
     if (bundle.samples.empty()) return found;
-    found.push_back(compare(*twin.parts.front().backbone,
-                            SafetensorsFile(ReadFile(bundle.samples, Links::refuse))));
+    found.push_back(
+        compare(*twin.parts.front().backbone,
+                SafetensorsFile(read_whole(ReadFile(bundle.samples, Links::refuse), any_size))));
     return found;
 }
 

@@ -36,7 +36,8 @@ struct Base {
         : document(ConfigDocument::parse(text_of(folder, "twin.toml", largest_config),
                                          (folder / "twin.toml").string(), folder)),
           root(document.root()),
-          weights(ReadFile(folder / root.require<std::string>("weights"), Links::refuse))
+          weights(read_whole(ReadFile(folder / root.require<std::string>("weights"), Links::refuse),
+                             any_size))
     {
         if (root.has("graph"))
             graph_text = text_of(folder, root.require<std::string>("graph"), largest_graph);
@@ -182,10 +183,11 @@ void write_all(const Twin& twin, const FittedReadout& fitted, const fs::path& fo
                const fs::path& work)
 {
     const fs::path& source = twin.spec.source.folder;
-    TWINSCREEN_REQUIRE(
-        open_bundle(source, Precision::f32, twin.spec.source.degrees_per_pixel).twin.spec.digest ==
-            twin.spec.source.digest,
-        data, "{}: the bundle has changed since the campaign was loaded", source.string());
+    SharedReads reads;
+    const Twin now =
+        open_bundle(source, Precision::f32, reads, twin.spec.source.degrees_per_pixel).twin;
+    TWINSCREEN_REQUIRE(now.spec.digest == twin.spec.source.digest, data,
+                       "{}: the bundle has changed since the campaign was loaded", source.string());
     Base base(source);
     fs::remove_all(work);
     fs::create_directories(work);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/twin/twin.hpp"
 
 namespace twinscreen {
@@ -18,7 +19,7 @@ struct LoadedBundle {
 ///
 /// untrained  number of a draw: the network of the same shape with random weights
 LoadedBundle open_bundle(const std::filesystem::path& folder, Precision precision,
-                         std::optional<double> degrees_per_pixel = {},
+                         SharedReads& reads, std::optional<double> degrees_per_pixel = {},
                          std::optional<std::uint64_t> untrained = {});
 
 }  // namespace twinscreen

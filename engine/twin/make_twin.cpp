@@ -134,7 +134,8 @@ Twin twin_of(ConfigSection& section, Precision precision)
         const std::optional<fs::path> folder = bundle_folder(section);
         if (!folder || section.has_mistakes()) return {};
         try {
-            return open_bundle(*folder, precision, degrees_per_pixel, untrained).twin;
+            return open_bundle(*folder, precision, section.reads(), degrees_per_pixel, untrained)
+                .twin;
         } catch (const Error& error) {
             if (error.kind() != Error::Kind::config) throw;
             section.complain("bundle", error.what());

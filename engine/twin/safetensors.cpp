@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "engine/base/error.hpp"
-#include "engine/base/memory.hpp"
 #include "engine/twin/limits.hpp"
 #include "engine/twin/model_format.hpp"
 #include "engine/twin/strict_json.hpp"
@@ -107,16 +106,6 @@ void require_exact_cover(const std::string& file,
                        data.data() + data.size() - reached);
 }
 
-std::vector<std::byte> whole_content(const ReadFile& file)
-{
-    // Asking the system takes longer than reading a small file.
-    if (file.size() > (1U << 20U))
-        require_memory(file.path().string(), static_cast<double>(file.size()));
-    std::vector<std::byte> bytes(static_cast<std::size_t>(file.size()));
-    file.read(0, bytes);
-    return bytes;
-}
-
 }  // namespace
 
 std::int64_t TensorView::count() const noexcept
@@ -129,20 +118,14 @@ std::int64_t TensorView::count() const noexcept
 std::string TensorView::shape_text() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& file)
-    : SafetensorsFile(ReadFile(file))
+    : SafetensorsFile(read_whole(ReadFile(file), any_size))
 {
 }
 
-SafetensorsFile::SafetensorsFile(const ReadFile& file)
-    : SafetensorsFile(file.path(), whole_content(file))
+SafetensorsFile::SafetensorsFile(FileContent file) : file_(std::move(file))
 {
-}
-
-SafetensorsFile::SafetensorsFile(std::filesystem::path path, std::vector<std::byte> content)
-    : path_(std::move(path)), bytes_(std::move(content))
-{
-    const std::string name = path_.string();
-    const std::span<const std::byte> bytes = bytes_;
+    const std::string name = path().string();
+    const std::span<const std::byte> bytes = this->bytes();
     if (const auto format = foreign_model(bytes))
         throw Error(Error::Kind::data, fmt::format("{} {}", name, refusal_of(*format)),
                     convert_hint);

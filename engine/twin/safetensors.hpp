@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/base/read_file.hpp"
+#include "engine/base/shared_reads.hpp"
 #include "engine/base/types.hpp"
 
 namespace twinscreen {
@@ -32,15 +32,13 @@ struct TensorView {
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(const std::filesystem::path& file);
-    explicit SafetensorsFile(const ReadFile& file);
-    /// The content of such a file.
-    SafetensorsFile(std::filesystem::path name, std::vector<std::byte> bytes);
+    explicit SafetensorsFile(FileContent file);
     SafetensorsFile(SafetensorsFile&& other) noexcept = default;
     SafetensorsFile& operator=(SafetensorsFile&&) = delete;
     SafetensorsFile(const SafetensorsFile&) = delete;
     SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-    const std::filesystem::path& path() const noexcept { return path_; }
+    const std::filesystem::path& path() const noexcept { return file_.path; }
     const std::map<std::string, TensorView, std::less<>>& tensors() const noexcept
     {
         return tensors_;
@@ -51,13 +49,12 @@ public:
         return metadata_;
     }
     /// The whole file.
-    std::span<const std::byte> bytes() const noexcept { return bytes_; }
+    std::span<const std::byte> bytes() const noexcept { return *file_.bytes; }
     /// All tensor bytes, for digests.
     std::span<const std::byte> data() const noexcept { return data_; }
 
 private:
-    std::filesystem::path path_;
-    std::vector<std::byte> bytes_;
+    FileContent file_;
     std::span<const std::byte> data_;
     std::map<std::string, TensorView, std::less<>> tensors_;
     std::map<std::string, std::string, std::less<>> metadata_;

@@ -9,7 +9,9 @@ std::optional<Twin> untrained_twin(const Twin& twin, std::uint64_t draw)
 {
     const BundleSource& source = twin.spec.source;
     if (twin.spec.family != "graph" || !twin.selection || source.untrained) return std::nullopt;
-    Twin drawn = open_bundle(source.folder, Precision::f32, source.degrees_per_pixel, draw).twin;
+    SharedReads reads;
+    Twin drawn =
+        open_bundle(source.folder, Precision::f32, reads, source.degrees_per_pixel, draw).twin;
     drawn.spec.name = twin.spec.name + ", untrained";
     return twin_of_taps(std::move(drawn), *twin.selection, Precision::f32);
 }

@@ -181,6 +181,6 @@ class SlurmCluster:
         self.daemons.clear()
 
     def logs(self):
-        return "\n".join(f"== {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+        return "\n".join(f"== {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-12:])
                          for log in sorted(self.folder.glob("*.log")))
 

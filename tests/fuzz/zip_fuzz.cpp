@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace twinscreen;
     static const fuzz::InputFolder folder;
     try {
-        const auto images = collect_zip(folder.write("images.zip", fuzz::input(data, size)));
+        const auto images =
+            collect_zip(ReadFile(folder.write("images.zip", fuzz::input(data, size))));
         static_cast<void>(images->digest());
         for (std::uint64_t image = 0; image < std::min<std::uint64_t>(images->count(), 8); ++image)
             try {

@@ -20,10 +20,12 @@ import pathlib
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 CAMPAIGN_CODE, DATA_CODE, STORE_CODE, DEVICE_CODE, SILENCE_CODE = 2, 3, 4, 5, 6
 RESUMABLE = 75
@@ -83,6 +85,17 @@ def executable(variable="TWINSCREEN_EXECUTABLE"):
     if not os.access(named, os.X_OK):
         raise SystemExit(f"{named} ({variable}) is not an executable file")
     return named
+
+
+def tiny_png(number):
+    """A picture of 8 x 8 pixels, another one for each number."""
+    rows = b"".join(b"\0" + bytes((number * 7 + x * y) % 256 for x in range(8)) for y in range(8))
+    png = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        png += struct.pack(">I", len(data)) + kind + data
+        png += struct.pack(">I", zlib.crc32(kind + data))
+    return png
 
 
 class Failpoint:

@@ -9,11 +9,9 @@ import pathlib
 import re
 import resource
 import signal
-import struct
 import time
-import zlib
 
-from harness import RESUMABLE, Workplace, content_hash, events_of, run, shards_reported, start
+from harness import RESUMABLE, Workplace, content_hash, events_of, run, shards_reported, start, tiny_png
 
 MIB = 1 << 20
 SHARD_ITEMS = 64  # the smallest there is: what the networks take at once
@@ -141,17 +139,6 @@ def many_shards(small):
     # Few shards measure the allocator, not the shards.
     allowance = 16 * MIB
     assert peaks[-1] - peaks[0] < allowance + most_bytes_a_shard * sizes[-1], "memory grows"
-
-
-def tiny_png(number):
-    """A picture of 8 x 8 pixels, another one for each number."""
-    rows = b"".join(b"\0" + bytes((number * 7 + x * y) % 256 for x in range(8)) for y in range(8))
-    png = b"\x89PNG\r\n\x1a\n"
-    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
-    for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
-        png += struct.pack(">I", len(data)) + kind + data
-        png += struct.pack(">I", zlib.crc32(kind + data))
-    return png
 
 
 def many_files(small):

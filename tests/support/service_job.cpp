@@ -381,12 +381,20 @@ bool ServiceJob::take_instruction(Rank& rank)
 {
     const auto instruction = rank.client.take();
     if (!instruction) return false;
-    if (std::holds_alternative<JoinCheckpoint>(*instruction)) ++rank.joined;
     promise(
         !rank.client.interrupted() || instruction->index() >= Instruction(JoinCheckpoint{}).index(),
         "a rank began another shard after it was interrupted");
-    rank.mine.push_back(*instruction);
+    keep(rank, *instruction);
     return true;
+}
+
+/// Worker::take.
+void ServiceJob::keep(Rank& rank, const Instruction& instruction)
+{
+    const bool join = is_checkpoint(instruction);
+    if (join) ++rank.joined;
+    rank.mine.insert(join ? std::ranges::find_if_not(rank.mine, is_checkpoint) : rank.mine.end(),
+                     instruction);
 }
 
 /// What Worker::work does between two shards.
@@ -394,6 +402,8 @@ void ServiceJob::begin_next(Rank& rank)
 {
     rank.main = Main::idle;
     while (rank.main == Main::idle && !rank.mine.empty()) {
+        if (!is_checkpoint(rank.mine.front()))
+            if (const auto join = rank.client.take_checkpoint()) keep(rank, *join);
         const Instruction current = rank.mine.front();
         rank.mine.erase(rank.mine.begin());
         if (const auto* run = std::get_if<RunShard>(&current)) {

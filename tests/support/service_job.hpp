@@ -119,6 +119,7 @@ private:
     bool ask_next(Rank& rank);
     bool claim_ahead(Rank& rank);
     bool take_instruction(Rank& rank);
+    void keep(Rank& rank, const Instruction& instruction);
     void begin_next(Rank& rank);
     void start(Rank& rank, ShardId shard, Main how);
     void finish_shard(Rank& rank);

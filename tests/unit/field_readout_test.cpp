@@ -155,7 +155,7 @@ protected:
     std::unique_ptr<Readout> made(const Case& c, Precision precision = Precision::f64) const
     {
         test::write_text(folder_ / "w.safetensors", GraphBundle::safetensors(c.tensors));
-        const SafetensorsFile file(ReadFile(folder_ / "w.safetensors", Links::refuse));
+        const SafetensorsFile file(folder_ / "w.safetensors");
         return read_field_readout(c.entry, WeightReader("b", file), precision, c.ids());
     }
     std::string complaint(const Case& c) const

@@ -291,7 +291,7 @@ TEST(Decode, SaysWhatAFileIsNot)
 TEST(Decode, OfRealJpegsGivesTheBytesOfPillow)
 {
     TWINSCREEN_DATA_OR_SKIP(data);
-    const ZipArchive archive(data / "v4-compact-models/images_190923.zip");
+    const ZipArchive archive(ReadFile(data / "v4-compact-models/images_190923.zip"));
     const test::NpyArray reference =
         test::read_npy(data / "v4-compact-models/reference/images_190923_600to663_u8.npy");
     std::vector<std::byte> bytes;

@@ -40,6 +40,12 @@ std::vector<std::string> texts(const Table& table, const std::string& column)
     return std::get<std::vector<std::string>>(table.find(column)->values);
 }
 
+std::unique_ptr<StimulusSource> opened(const fs::path& path)
+{
+    SharedReads reads;
+    return open_stimuli(path, reads);
+}
+
 class Files : public testing::Test {
 protected:
     void picture(const std::string& name, std::uint8_t value)
@@ -174,9 +180,8 @@ TEST_F(Files, CutAnywhereInAZipAreErrors)
     const std::string whole = test::read_text(folder_ / "a.zip");
     for (std::size_t length = 0; length < whole.size(); ++length) {
         test::write_text(folder_ / "cut.zip", whole.substr(0, length));
-        EXPECT_NE(test::error_text(
-                      [&] { open_stimuli(folder_ / "cut.zip")->draw(ItemId{0}, no_canvas); }),
-                  "");
+        EXPECT_NE(
+            test::error_text([&] { opened(folder_ / "cut.zip")->draw(ItemId{0}, no_canvas); }), "");
     }
 }
 
@@ -184,7 +189,7 @@ TEST_F(Files, OfAZipMayNotClaimMoreThanTheyCanHold)
 {
     test::write_text(folder_ / "a.zip", test::fuzz_input("zip/claims_a_gibibyte"));
 
-    const std::string text = plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); }));
+    const std::string text = plain(test::error_text([&] { opened(folder_ / "a.zip"); }));
     EXPECT_NE(text.find("bytes unpack to 1073741824 (no image shrinks so far). The archive is "
                         "damaged or a trap\n  entry 'a.png'\n  in the zip archive a.zip"),
               std::string::npos)
@@ -196,7 +201,7 @@ TEST_F(Files, OfAZipStayBelowIt)
     test::write_text(folder_ / "a.zip", test::fuzz_input("zip/leads_out"));
 
     EXPECT_EQ(
-        plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); })),
+        plain(test::error_text([&] { opened(folder_ / "a.zip"); })),
         "entry '../a.png' leads out of the archive (names are relative, without ..). Pack the "
         "images again from inside their folder\n  in the zip archive a.zip");
     for (const char* name : {"/a.png", "a/../b.png", "..", "a/..", "\\a.png", "a\\..\\b.png"})
@@ -249,7 +254,7 @@ TEST_F(Files, OfAZipHaveDifferentNames)
 {
     test::write_text(folder_ / "a.zip", test::fuzz_input("zip/name_twice"));
 
-    EXPECT_EQ(plain(test::error_text([&] { open_stimuli(folder_ / "a.zip"); })),
+    EXPECT_EQ(plain(test::error_text([&] { opened(folder_ / "a.zip"); })),
               "two entries are called 'a.png'\n  in the zip archive a.zip");
 }
 
@@ -432,8 +437,7 @@ TEST_F(Files, OfAnHdf5DatasetAreReadWithoutTheLibraryOrConvertedFirst)
     const std::string whole = test::read_text(path);
     for (std::size_t length = 0; length < whole.size(); length += whole.size() / 12) {
         test::write_text(folder_ / "cut.h5", whole.substr(0, length));
-        EXPECT_NE(
-            test::error_text([&] { open_stimuli((folder_ / "cut.h5").string() + ":/plain"); }), "");
+        EXPECT_NE(test::error_text([&] { opened((folder_ / "cut.h5").string() + ":/plain"); }), "");
     }
 }
 

@@ -119,17 +119,18 @@ SafetensorsFile untrained_weights(const SafetensorsFile& trained, const Graph& g
                 if (const auto law = law_of(node.op, argument, tensor->second))
                     laws.emplace(name, *law);
             }
-    std::vector<std::byte> bytes(trained.bytes().begin(), trained.bytes().end());
+    auto drawn =
+        std::make_shared<std::vector<std::byte>>(trained.bytes().begin(), trained.bytes().end());
     std::uint32_t number = 0;
     for (const auto& [name, view] : trained.tensors()) {
         const DrawAddress at{draw, DrawStream::untrained_weights, 0, number++};
         const auto law = laws.find(name);
         if (law == laws.end()) continue;
         const auto offset = static_cast<std::size_t>(view.bytes.data() - trained.bytes().data());
-        redraw_tensor(view.type, std::span(bytes).subspan(offset, view.bytes.size()), law->second,
+        redraw_tensor(view.type, std::span(*drawn).subspan(offset, view.bytes.size()), law->second,
                       at);
     }
-    return {trained.path(), std::move(bytes)};
+    return SafetensorsFile(FileContent{trained.path(), std::move(drawn)});
 }
 
 }  // namespace twinscreen

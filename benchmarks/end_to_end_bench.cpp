@@ -113,7 +113,7 @@ public:
     Pipeline(const Case& what, const fs::path& folder)
         : case_(what), folder_(folder), campaign_(campaign_of(what.campaign))
     {
-        stage_ = *campaign_.experiment->next_stage(campaign_.inputs(), StageHistory{});
+        stage_ = first_stage(campaign_);
         prepare();
     }
 

@@ -155,25 +155,23 @@ Stripes stripes_of(std::vector<Calls::Write> writes, std::uint64_t stripe)
 void report_on(const Case& a_case)
 {
     Campaign campaign = campaign_of(campaign_text(a_case));
-    const std::optional<StagePlan> stage =
-        campaign.experiment->next_stage(campaign.inputs(), StageHistory{});
-    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the campaign has no stage");
+    const StagePlan stage = first_stage(campaign);
     const ScratchFolder scratch;
     StoreOptions options;
     options.file = scratch.path() / "dry.h5";
     options.numerics = "dry run";
     const auto communicator = make_local_communicator();
     const auto sink =
-        open_hdf5_sink(options, stage->plan, stage->columns, stage->tables, *communicator);
+        open_hdf5_sink(options, stage.plan, stage.columns, stage.tables, *communicator);
 
     calls = Calls{};
     calls.counting = true;
-    give_all_shards(*sink, *stage);
+    give_all_shards(*sink, stage);
     // The last seals are on their way: a checkpoint waits for them, and is counted with them.
     sink->checkpoint(1);
     calls.counting = false;
 
-    const auto shards = static_cast<double>(stage->plan.shards());
+    const auto shards = static_cast<double>(stage.plan.shards());
     double bytes = 0.0;
     std::uint64_t large = 0, unaligned = 0;
     for (const auto& write : calls.writes) {
@@ -185,8 +183,8 @@ void report_on(const Case& a_case)
     const double writes = static_cast<double>(calls.writes.size());
     const nlohmann::ordered_json facts = {
         {"ranks", ranks},
-        {"shards", stage->plan.shards()},
-        {"stimuli", stage->plan.items},
+        {"shards", stage.plan.shards()},
+        {"stimuli", stage.plan.items},
         {"flushes_of_a_checkpoint", calls.flushes},
     };
     const auto tell = [&](const char* metric, double value, const char* unit) {

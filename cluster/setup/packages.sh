@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # variables cross files
-# Debian packages: finds the missing ones and installs them through apt-get, without a question.
+# Debian packages: finds the missing ones and installs them through apt-get, without a question; unpacks
+# them in the cache folder where nobody may install.
 
 build_packages=(
     g++ cmake ninja-build pkgconf git ca-certificates
@@ -14,7 +15,7 @@ fuzz_packages=(clang-14 libclang-rt-14-dev llvm-14) # llvm-14: line numbers in t
 format_packages=(clang-format-14)
 further_test_packages=(slurmctld slurmd slurm-client munge strace) # tests that need them skip without
 
-# missing_packages NAME...: one missing package a line.
+# missing_packages NAME...: one package a line that is neither installed nor unpacked.
 missing_packages()
 {
     local -A installed=()
@@ -23,7 +24,7 @@ missing_packages()
         [[ $status == installed ]] && installed[$name]=1
     done < <(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null)
     for name in "$@"; do
-        [[ -n ${installed[$name]:-} ]] || printf '%s\n' "$name"
+        [[ -n ${installed[$name]:-} || -e $unpacked/names/$name ]] || printf '%s\n' "$name"
     done
 }
 
@@ -62,8 +63,16 @@ need_packages()
     fi
     local missing
     mapfile -t missing < <(missing_packages "$@")
-    ((${#missing[@]} == 0)) && return 0
+    if ((${#missing[@]} > 0)); then install_or_unpack "${missing[@]}" || return; fi
+    use_unpacked_packages
+}
+
+# install_or_unpack NAME...: returns 1 after saying what to do.
+install_or_unpack()
+{
+    local missing=("$@")
     if ! command -v apt-get > /dev/null || ! find_root; then
+        unpack_packages "${missing[@]}" && return
         printf 'error: missing Debian packages (an administrator types: %s): %s\n' \
             "apt-get install --no-install-recommends ${missing[*]}" "${missing[*]}" >&2
         return 1

@@ -4,6 +4,8 @@
 setup=${BASH_SOURCE[0]%/*}
 # shellcheck source=cluster/setup/common.sh
 source "$setup/common.sh"
+# shellcheck source=cluster/setup/unpacked.sh
+source "$setup/unpacked.sh"
 # shellcheck source=cluster/setup/packages.sh
 source "$setup/packages.sh"
 # shellcheck source=cluster/setup/downloads.sh

@@ -32,13 +32,11 @@ int check_command(const CampaignOptions& options)
     if (std::filesystem::is_directory(options.file)) return check_folder(options.file);
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
-    const CampaignInputs inputs = campaign.inputs();
-    const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
-    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
+    const StagePlan stage = first_stage(campaign);
     std::cout << options.file.string() << ": no mistakes; " << campaign.experiment_name << " of "
               << (campaign.stimuli->count() > 0
                       ? campaign.stimuli->summary()
-                      : fmt::format("{} {}", count_text(stage->plan.items), stage->items_are));
+                      : fmt::format("{} {}", count_text(stage.plan.items), stage.items_are));
     if (!campaign.twins.empty())
         std::cout << " by " << campaign.twins.size() << " twin"
                   << (campaign.twins.size() == 1 ? "" : "s");

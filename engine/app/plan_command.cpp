@@ -147,19 +147,16 @@ int plan_command(const CampaignOptions& options, int ranks, bool json)
 {
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
-    const CampaignInputs inputs = campaign.inputs();
-    // Later stages depend on results; the first one is planned from the campaign alone.
-    const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
-    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
+    const StagePlan stage = first_stage(campaign);
     if (json) {
         std::cout << nlohmann::json{{"campaign", campaign.name},
                                     {"experiment", campaign.experiment_name},
-                                    {"stages", {json_of(*stage, campaign, ranks)}}}
+                                    {"stages", {json_of(stage, campaign, ranks)}}}
                          .dump(2)
                   << "\n";
     } else {
-        print_text(*stage, campaign, ranks, store_folder(options, campaign));
-        for (const std::string& line : campaign.experiment->outlook(inputs))
+        print_text(stage, campaign, ranks, store_folder(options, campaign));
+        for (const std::string& line : campaign.experiment->outlook(campaign.inputs()))
             std::cout << line << "\n";
     }
     return 0;

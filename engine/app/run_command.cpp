@@ -60,9 +60,11 @@ void print_summary(const RunSummary& summary, const std::filesystem::path& folde
 }
 
 /// The files are read by rank 0, which therefore loads first.
-void load_on_all_ranks(Communicator& communicator, CampaignText& text, Campaign& campaign)
+void load_on_all_ranks(Communicator& communicator, CampaignText& text, bool is_smoke_run,
+                       Campaign& campaign)
 {
-    text.reads->allow_node_copies();
+    // A smoke run reads few stimuli, often on a login node.
+    if (!is_smoke_run) text.reads->allow_node_copies();
     if (communicator.size() > 1) text.reads->keep();
     on_rank_0(communicator, [&] { campaign = load_campaign(text, known_experiments()); });
     share(communicator, *text.reads);
@@ -79,7 +81,7 @@ int run_on(Communicator& communicator, const CampaignOptions& options)
     on_rank_0(communicator, [&] { text = read_campaign_text(options.file, text.overrides); });
     text.text = broadcast_text(communicator, text.text);
     Campaign campaign;
-    load_on_all_ranks(communicator, text, campaign);
+    load_on_all_ranks(communicator, text, options.limit > 0, campaign);
     const std::filesystem::path folder = store_folder(options, campaign);
     const RunSummary summary = run_campaign(campaign, folder, communicator, stop_requested());
     if (communicator.rank() == 0) print_summary(summary, folder);

@@ -34,8 +34,8 @@ struct FileContent {
 FileContent read_whole(const ReadFile& file, std::uint64_t most);
 
 /// What the ranks of a job want to know of the file system before they run. One rank asks the disk
-/// and keeps the answers; the others are given those and ask nothing: a thousand ranks open a file
-/// of weights once, and all compute with the same bytes.
+/// and keeps the answers; the others are given those and read nothing: a thousand ranks open a file
+/// of weights once, and all compute with the same bytes. Paths have to be the same on all hosts.
 ///
 /// Not thread-safe.
 class SharedReads {

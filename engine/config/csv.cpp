@@ -216,12 +216,18 @@ std::string ragged_text(const std::string& name, const Record& record, std::size
 
 Table read_csv(const std::filesystem::path& file)
 {
+    SharedReads reads;
+    return read_csv(file, reads);
+}
+
+Table read_csv(const std::filesystem::path& file, SharedReads& reads)
+{
     std::error_code failed;
     const auto status = std::filesystem::status(file, failed);
     if (status.type() == std::filesystem::file_type::not_found)
         refuse(file.string(), "no such file");
     if (std::filesystem::is_directory(status)) refuse(file.string(), "is a folder, not a table");
-    return read_csv(read_whole(ReadFile(file), largest_table));
+    return read_csv(reads.file(file, largest_table));
 }
 
 Table read_csv(const FileContent& file)

@@ -16,6 +16,7 @@ namespace twinscreen {
 /// lose digits. Throws Error(data) with file:line for ragged rows, duplicate or empty column names,
 /// unterminated quotes, NUL bytes, an empty file, more than engine/config/limits.hpp allows.
 Table read_csv(const std::filesystem::path& file);
+Table read_csv(const std::filesystem::path& file, SharedReads& reads);
 Table read_csv(const FileContent& file);
 
 /// A text as one quoted cell.

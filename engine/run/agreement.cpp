@@ -3,9 +3,12 @@
 #include <array>
 #include <optional>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "engine/base/digest.hpp"
 #include "engine/base/error.hpp"
+#include "engine/base/memory.hpp"
 
 namespace twinscreen {
 
@@ -48,16 +51,25 @@ void share(Communicator& communicator, SharedReads& reads)
             .append(std::to_string(bytes->size()))
             .append(1, '\0');
     std::istringstream fields(broadcast_text(communicator, std::move(index)));
+    std::vector<std::pair<std::string, std::uint64_t>> sizes;
+    double total = 0.0;
+    for (std::string question, size;
+         std::getline(fields, question, '\0') && std::getline(fields, size, '\0');) {
+        sizes.emplace_back(question, std::stoull(size));
+        total += static_cast<double>(sizes.back().second);
+    }
+    const bool is_root = communicator.rank() == 0;
+    agree(communicator, [&] {
+        if (!is_root) require_memory("what rank 0 read for the campaign", total);
+    });
     SharedReads::Answers answers;
-    std::string question, size;
-    while (std::getline(fields, question, '\0') && std::getline(fields, size, '\0')) {
-        std::vector<std::byte> bytes(std::stoull(size));
-        if (communicator.rank() == 0) bytes = *reads.answers().at(question);
+    for (const auto& [question, size] : sizes) {
+        auto bytes = is_root ? *reads.answers().at(question) : std::vector<std::byte>(size);
         communicator.broadcast(bytes, 0);
-        if (communicator.rank() > 0)
+        if (!is_root)
             answers[question] = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
     }
-    if (communicator.rank() > 0) reads.give(std::move(answers));
+    if (!is_root) reads.give(std::move(answers));
 }
 
 void agree_on_stage(Communicator& communicator, const std::optional<StagePlan>& stage)

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "engine/base/read_file.hpp"
 #include "engine/config/limits.hpp"
@@ -243,6 +244,13 @@ Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& regis
     }
     document.throw_if_invalid();
     return campaign;
+}
+
+StagePlan first_stage(Campaign& campaign)
+{
+    auto stage = campaign.experiment->next_stage(campaign.inputs(), StageHistory{});
+    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
+    return std::move(*stage);
 }
 
 }  // namespace twinscreen

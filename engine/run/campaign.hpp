@@ -59,4 +59,7 @@ CampaignText read_campaign_text(const std::filesystem::path& file,
 /// Independent; every rank parses the same bytes.
 Campaign load_campaign(const CampaignText& text, const ExperimentRegistry& registry);
 
+/// The stage that is planned from the campaign alone; later ones depend on results. Independent.
+StagePlan first_stage(Campaign& campaign);
+
 }  // namespace twinscreen

@@ -13,9 +13,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void read_whole(const fs::path& path, std::vector<std::byte>& bytes)
+void read_image(const fs::path& path, std::uint64_t listed_bytes, std::vector<std::byte>& bytes)
 {
     const ReadFile file(path);
+    TWINSCREEN_REQUIRE(file.size() == listed_bytes, data,
+                       "{} has {} bytes, {} when rank 0 listed it: another file on this host, or "
+                       "changed since",
+                       path.string(), file.size(), listed_bytes);
     TWINSCREEN_REQUIRE(file.size() <= most_image_bytes, data,
                        "{} has {} bytes (at most {} are read as one image)", path.string(),
                        file.size(), most_image_bytes);
@@ -43,7 +47,7 @@ public:
     const std::string& place() const noexcept override { return place_; }
     void read(std::uint64_t image, std::vector<std::byte>& bytes) const override
     {
-        read_whole(files_[image].path, bytes);
+        read_image(files_[image].path, files_[image].bytes, bytes);
     }
 
 private:

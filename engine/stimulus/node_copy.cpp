@@ -5,9 +5,11 @@
 #include <cstring>
 #include <fcntl.h>
 #include <memory>
+#include <span>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include "engine/base/digest.hpp"
@@ -22,7 +24,6 @@ namespace fs = std::filesystem;
 
 /// Of the free space; the rest is for others on the node.
 constexpr double largest_share = 0.5;
-constexpr const char* lock_ending = ".lock";
 
 /// Held by one process of the node at a time.
 class NodeLock {
@@ -32,7 +33,12 @@ public:
     {
         TWINSCREEN_REQUIRE(descriptor_ >= 0, store, "cannot write {} ({})", file.string(),
                            std::strerror(errno));
-        while (::flock(descriptor_, LOCK_EX) != 0 && errno == EINTR) continue;
+        while (::flock(descriptor_, LOCK_EX) != 0)
+            if (errno != EINTR) {
+                ::close(descriptor_);
+                throw Error(Error::Kind::store, fmt::format("cannot lock {} ({})", file.string(),
+                                                            std::strerror(errno)));
+            }
     }
     ~NodeLock() { ::close(descriptor_); }
     NodeLock(const NodeLock&) = delete;
@@ -50,7 +56,6 @@ public:
     {
         std::error_code ignored;
         fs::remove(file_, ignored);
-        fs::remove(file_.string() + lock_ending, ignored);
     }
     RemovedAtEnd(const RemovedAtEnd&) = delete;
     RemovedAtEnd& operator=(const RemovedAtEnd&) = delete;
@@ -68,28 +73,51 @@ std::string name_of_copy(const fs::path& file, const ReadFile& opened)
     return fmt::format("twinscreen-{}-{}", ::getuid(), digest.hex());
 }
 
-void copy_content(const ReadFile& from, const fs::path& to)
-{
-    constexpr std::uint64_t piece_bytes = std::uint64_t{16} << 20U;
-    const int descriptor =
-        ::open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    TWINSCREEN_REQUIRE(descriptor >= 0, store, "cannot write {} ({})", to.string(),
-                       std::strerror(errno));
-    const std::unique_ptr<const int, void (*)(const int*)> closing(
-        &descriptor, [](const int* opened) { ::close(*opened); });
-    std::vector<std::byte> piece;
-    for (std::uint64_t at = 0; at < from.size(); at += piece.size()) {
-        piece.resize(static_cast<std::size_t>(std::min(piece_bytes, from.size() - at)));
-        from.read(at, piece);
-        for (std::size_t done = 0; done < piece.size();) {
-            const ssize_t put = ::write(descriptor, piece.data() + done, piece.size() - done);
+/// A new file that is gone unless it is renamed.
+class UnfinishedFile {
+public:
+    explicit UnfinishedFile(fs::path file) : file_(std::move(file))
+    {
+        // What a killed job left: whoever holds the lock is the only one who writes.
+        ::unlink(file_.c_str());
+        descriptor_ =
+            ::open(file_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        require(descriptor_ >= 0);
+    }
+    ~UnfinishedFile()
+    {
+        if (descriptor_ < 0) return;
+        ::close(descriptor_);
+        ::unlink(file_.c_str());
+    }
+    UnfinishedFile(const UnfinishedFile&) = delete;
+    UnfinishedFile& operator=(const UnfinishedFile&) = delete;
+
+    void write(std::span<const std::byte> bytes)
+    {
+        while (!bytes.empty()) {
+            const ssize_t put = ::write(descriptor_, bytes.data(), bytes.size());
             if (put < 0 && errno == EINTR) continue;
-            TWINSCREEN_REQUIRE(put > 0, store, "cannot write {} ({})", to.string(),
-                               std::strerror(errno));
-            done += static_cast<std::size_t>(put);
+            require(put > 0);
+            bytes = bytes.subspan(static_cast<std::size_t>(put));
         }
     }
-}
+    void finish_as(const fs::path& name)
+    {
+        require(::fsync(descriptor_) == 0 && ::rename(file_.c_str(), name.c_str()) == 0);
+        ::close(std::exchange(descriptor_, -1));
+    }
+
+private:
+    void require(bool done) const
+    {
+        TWINSCREEN_REQUIRE(done, store, "cannot write {} ({})", file_.string(),
+                           std::strerror(errno));
+    }
+
+    fs::path file_;
+    int descriptor_ = -1;
+};
 
 /// In a folder that all users write to, somebody else's file may bear the name.
 void require_mine(const fs::path& copy)
@@ -108,17 +136,22 @@ void make_copy(const fs::path& file, const ReadFile& opened, const fs::path& cop
                        copy.parent_path().string(), free / (1U << 30U));
     spdlog::info("copying {} ({:.2f} GiB) to {} of this node", file.string(),
                  static_cast<double>(opened.size()) / (1U << 30U), copy.parent_path().string());
-    // A lock goes with its copy, so two processes may copy at once: each under its own name.
-    const fs::path unfinished = fmt::format("{}.{}", copy.string(), ::getpid());
-    copy_content(opened, unfinished);
-    fs::rename(unfinished, copy);
+    constexpr std::uint64_t piece_bytes = std::uint64_t{16} << 20U;
+    UnfinishedFile unfinished(copy.string() + ".unfinished");
+    std::vector<std::byte> piece;
+    for (std::uint64_t at = 0; at < opened.size(); at += piece.size()) {
+        piece.resize(static_cast<std::size_t>(std::min(piece_bytes, opened.size() - at)));
+        opened.read(at, piece);
+        unfinished.write(piece);
+    }
+    unfinished.finish_as(copy);
 }
 
 ReadFile copy_of(const fs::path& file, const ReadFile& opened, const NodeCopy& wanted)
 {
     fs::create_directories(wanted.folder);
     const fs::path copy = wanted.folder / name_of_copy(file, opened);
-    const NodeLock lock(copy.string() + lock_ending);
+    const NodeLock lock(copy.string() + ".lock");
     std::error_code ignored;
     if (fs::file_size(copy, ignored) != opened.size() || ignored) make_copy(file, opened, copy);
     require_mine(copy);

@@ -5,7 +5,6 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/config/csv.hpp"
-#include "engine/config/limits.hpp"
 #include "engine/stimulus/synthetic.hpp"
 
 namespace twinscreen {
@@ -62,7 +61,7 @@ public:
         : whole_(std::move(whole)), view_(view)
     {
         if (view_.labels.empty()) return;
-        labels_ = matched_labels(read_csv(reads.file(view_.labels, largest_table)));
+        labels_ = matched_labels(read_csv(view_.labels, reads));
     }
 
     std::uint64_t count() const noexcept override { return view_.count; }

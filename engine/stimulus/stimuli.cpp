@@ -63,8 +63,9 @@ ArrayOptions read_array_options(ConfigSection& section)
 NodeCopy read_node_copy(ConfigSection& section)
 {
     NodeCopy copy;
-    const auto folder = section.path("node_copy");
-    if (folder && section.reads().may_copy_to_node()) copy.folder = *folder;
+    // Only a run asks for the folder: ${TMPDIR} may be known in jobs alone.
+    if (section.has("node_copy") && section.reads().may_copy_to_node())
+        copy.folder = section.path("node_copy").value_or(fs::path{});
     copy.most_bytes = static_cast<std::uint64_t>(
         section.get_or<double>("node_copy_gib", 32.0, "GiB", in_range(0.001, 65536.0)) *
         (1U << 30U));

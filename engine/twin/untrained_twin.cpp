@@ -5,11 +5,10 @@
 
 namespace twinscreen {
 
-std::optional<Twin> untrained_twin(const Twin& twin, std::uint64_t draw)
+std::optional<Twin> untrained_twin(const Twin& twin, std::uint64_t draw, SharedReads& reads)
 {
     const BundleSource& source = twin.spec.source;
     if (twin.spec.family != "graph" || !twin.selection || source.untrained) return std::nullopt;
-    SharedReads reads;
     Twin drawn =
         open_bundle(source.folder, Precision::f32, reads, source.degrees_per_pixel, draw).twin;
     drawn.spec.name = twin.spec.name + ", untrained";

@@ -28,22 +28,23 @@ void require_finite(const InputBatch& batch, std::span<const float> values, cons
 
 }  // namespace
 
-FeatureStage::FeatureStage(const CampaignInputs& inputs, bool untrained, bool together)
+FeatureStage::FeatureStage(const CampaignInputs& inputs, bool untrained, bool together,
+                           SharedReads& reads)
 {
-    add_twins(inputs, untrained);
+    add_twins(inputs, untrained, reads);
     forward_ = std::make_shared<ForwardPlan>(twins_, covariates_, ForwardWants{true, false});
     sets_ = feature_sets(forward_->units(), untrained_, together);
     for (FeatureSet& set : sets_) set.map = map_of(set);
     feature_count_ = forward_->units().rows();
 }
 
-void FeatureStage::add_twins(const CampaignInputs& inputs, bool untrained)
+void FeatureStage::add_twins(const CampaignInputs& inputs, bool untrained, SharedReads& reads)
 {
     constexpr std::uint64_t draw = 1;
     covariates_.assign(inputs.covariates.begin(), inputs.covariates.end());
     for (const Twin& twin : inputs.twins) twins_.push_back(copy_of(twin));
     for (std::size_t twin = 0; untrained && twin < inputs.twins.size(); ++twin) {
-        std::optional<Twin> drawn = untrained_twin(inputs.twins[twin], draw);
+        std::optional<Twin> drawn = untrained_twin(inputs.twins[twin], draw, reads);
         if (!drawn) continue;
         untrained_.emplace_back(drawn->spec.name, inputs.twins[twin].spec.name);
         twins_.push_back(std::move(*drawn));

@@ -19,7 +19,7 @@ public:
 
     /// untrained  compute the untrained counterparts as well
     /// together   one set of all areas instead of one each
-    FeatureStage(const CampaignInputs& inputs, bool untrained, bool together);
+    FeatureStage(const CampaignInputs& inputs, bool untrained, bool together, SharedReads& reads);
 
     /// Complains of sets that are not whole maps, which factorised readouts want.
     void check_maps(ConfigSection& section) const;
@@ -39,7 +39,7 @@ public:
     OwnedBatch pictures(const StageHistory& history, std::uint64_t items) const;
 
 private:
-    void add_twins(const CampaignInputs& inputs, bool untrained);
+    void add_twins(const CampaignInputs& inputs, bool untrained, SharedReads& reads);
     std::optional<MapShape> map_of(const FeatureSet& set) const;
 
     std::vector<Twin> twins_;

@@ -88,7 +88,7 @@ FitImages read_fit_images(const FitSettings& settings, std::uint64_t stimuli,
     if (images.recording.neurons == 0) return images;
     complained_of("unit_table", [&] {
         images.recorded_units = recorded_units(settings.unit_table, images.recording.neurons,
-                                               settings.subject, settings.area);
+                                               settings.subject, settings.area, section.reads());
     });
     return images;
 }

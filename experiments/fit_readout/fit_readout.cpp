@@ -43,7 +43,8 @@ public:
             section.complain(error.kind() == Error::Kind::data ? "responses" : "folds",
                              error.what());
         }
-        features_ = std::make_unique<FeatureStage>(inputs, settings_.untrained, settings_.together);
+        features_ = std::make_unique<FeatureStage>(inputs, settings_.untrained, settings_.together,
+                                                   section.reads());
         if (settings_.factorised) features_->check_maps(section);
     }
 

@@ -81,11 +81,11 @@ double mean_response(const Recording& recording, std::size_t neuron, std::uint64
 }  // namespace
 
 Table recorded_units(const std::filesystem::path& file, std::size_t neurons,
-                     const std::string& subject, const std::string& area)
+                     const std::string& subject, const std::string& area, SharedReads& reads)
 {
     Table table;
     if (!file.empty()) {
-        table = read_csv(file);
+        table = read_csv(file, reads);
         check_column_names(table, file);
         TWINSCREEN_REQUIRE(table.rows() == neurons, data,
                            "{}: lists {} units, the recording has {} neurons", file.string(),

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/shared_reads.hpp"
 #include "engine/base/table.hpp"
 #include "experiments/fit_readout/image_split.hpp"
 #include "experiments/recording.hpp"
@@ -15,7 +16,7 @@ namespace twinscreen {
 ///
 /// throws  Error(data) for a file that does not have one row per neuron
 Table recorded_units(const std::filesystem::path& file, std::size_t neurons,
-                     const std::string& subject, const std::string& area);
+                     const std::string& subject, const std::string& area, SharedReads& reads);
 
 /// Mean over the repeats of each item, of some neurons: [items listed, neurons listed]; NaN where
 /// nothing was recorded.

@@ -68,7 +68,7 @@ TEST_F(NodeCopyTest, IsMadeOnceForAllReadersAndGoneAfterThem)
         for (std::size_t left = 1; left < readers.size(); ++left)
             EXPECT_EQ(read_text(*readers[left], 100), "pictures");
     }
-    EXPECT_TRUE(fs::is_empty(disk_));
+    EXPECT_TRUE(copies().empty());
     const std::string said = log_.take();
     EXPECT_EQ(said.find("copying"), said.rfind("copying")) << said;
 }
@@ -89,6 +89,21 @@ TEST_F(NodeCopyTest, OfAnEarlierJobIsTakenUnlessTheFileHasChanged)
 
     test::write_text(file_, "other pictures");
     EXPECT_EQ(read_text(open(), 100), "other pictures");
+}
+
+TEST_F(NodeCopyTest, ReplacesWhatAKilledJobLeftUnfinished)
+{
+    fs::path left;
+    {
+        const ReadFile opened = open();
+        left = copies().front();
+    }
+    test::write_text(left.string() + ".unfinished", "pict");
+
+    const ReadFile opened = open();
+
+    EXPECT_EQ(read_text(opened, 100), "pictures");
+    EXPECT_EQ(copies(), std::vector<fs::path>{left});
 }
 
 TEST_F(NodeCopyTest, OfAFileThatIsTooLargeIsNotMade)

@@ -170,22 +170,20 @@ int submit_command(const CampaignOptions& options, const SubmitOptions& asked)
 {
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
-    const CampaignInputs inputs = campaign.inputs();
-    const auto stage = campaign.experiment->next_stage(inputs, StageHistory{});
-    TWINSCREEN_REQUIRE(stage.has_value(), internal, "the experiment has no first stage");
-    BatchJob job = job_of(options, asked, campaign, *stage);
+    const StagePlan stage = first_stage(campaign);
+    BatchJob job = job_of(options, asked, campaign, stage);
     if (!asked.time.empty()) job.seconds = seconds_of_time(asked.time);
     if (asked.time.empty() && !asked.measure)
         throw Error(Error::Kind::config, "--no-measure leaves the time open",
                     "--time 4:00:00 asks for four hours");
     std::optional<MeasuredShards> shards;
-    if (asked.measure) shards = measured(job, *stage);
+    if (asked.measure) shards = measured(job, stage);
     if (asked.time.empty()) job.seconds = time_with_margin(*shards, job);
-    double memory = memory_of(*stage, campaign, job.ranks_per_node).total();
+    double memory = memory_of(stage, campaign, job.ranks_per_node).total();
     if (shards) memory = std::max(memory, shards->memory_bytes);
     job.memory_gib_per_node = gib_above(memory_margin * memory * job.ranks_per_node);
-    say_what_is_asked_for(job, *stage, shards, memory,
-                          !campaign.experiment->outlook(inputs).empty());
+    say_what_is_asked_for(job, stage, shards, memory,
+                          !campaign.experiment->outlook(campaign.inputs()).empty());
     if (asked.dry_run) {
         std::cout << job_script(job);
         return 0;

@@ -42,9 +42,9 @@ std::vector<std::string> distinct_labels(const Table& table, const TableColumn& 
     return names;
 }
 
-void read_rows(LabelTable& labels)
+void read_rows(LabelTable& labels, SharedReads& reads)
 {
-    const Table table = read_csv(labels.file);
+    const Table table = read_csv(labels.file, reads);
     const TableColumn& image = column_named(table, {"item", "stimulus"});
     const TableColumn& label = column_named(table, {"label"});
     labels.by_number = !image.is_text();
@@ -261,7 +261,7 @@ LabelTable read_label_table(const std::filesystem::path& file, ConfigSection& se
     labels.exists = !file.empty() && (std::filesystem::exists(file, failed) || failed);
     if (!labels.exists) return labels;
     try {
-        read_rows(labels);
+        read_rows(labels, section.reads());
     } catch (Error& error) {
         section.complain("file", error.add_context(file.string()).what());
     }

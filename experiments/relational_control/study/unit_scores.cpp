@@ -35,9 +35,9 @@ std::vector<double>& numbers_column(Table& units, const TableColumn& source)
     return *numbers;
 }
 
-void add_file(const std::filesystem::path& file, Table& units)
+void add_file(const std::filesystem::path& file, Table& units, SharedReads& reads)
 {
-    const Table scores = read_csv(file);
+    const Table scores = read_csv(file, reads);
     TWINSCREEN_REQUIRE(has_texts(scores, "id"), data, "{}: no column of texts named 'id'",
                        file.string());
     const bool with_twin = has_texts(scores, "twin") && has_texts(units, "twin");
@@ -77,7 +77,7 @@ void add_unit_scores(const std::vector<std::filesystem::path>& files, Table& uni
     std::vector<ConfigSection> sections = section.children("unit_scores");
     for (std::size_t at = 0; at < files.size(); ++at) {
         try {
-            add_file(files[at], units);
+            add_file(files[at], units, section.reads());
         } catch (const Error& error) {
             sections[at].complain("file", error.what());
         }

@@ -2,6 +2,7 @@
 // features x 1,000 units, 10 penalties, 5 folds, in double precision. Beside it, how far the
 // weights are from a direct solve. fit_readout_bench prints one JSON object a line.
 
+#include <algorithm>
 #include <numeric>
 #include <vector>
 

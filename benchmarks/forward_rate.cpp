@@ -3,6 +3,7 @@
 // own measurement.
 //
 // usage: forward_rate BUNDLE STIMULI [THREADS]
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 

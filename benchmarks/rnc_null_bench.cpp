@@ -1,6 +1,7 @@
 // A null distribution of the agreement of two areas: 10^6 random sets of 50 among 26,107 images, in
 // one process and shared by two. rnc_null_bench prints one JSON object a line.
 
+#include <algorithm>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -4,6 +4,7 @@
 // process, or under mpirun; rank 0 prints.
 //
 // usage: startup_bench [FOLDER [SHARDS [REPEATS]]]
+#include <algorithm>
 #include <cstdlib>
 
 #include <fmt/format.h>

@@ -1,5 +1,6 @@
 #include "experiments/relational_control/group_stage.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

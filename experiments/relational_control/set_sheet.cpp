@@ -1,5 +1,7 @@
 #include "experiments/relational_control/set_sheet.hpp"
 
+#include <algorithm>
+
 #include "engine/stimulus/contact_sheet.hpp"
 #include "engine/stimulus/png_writer.hpp"
 

@@ -1,5 +1,6 @@
 #include "engine/twin/bundle.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #include "engine/twin/cpu_kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #include "engine/twin/gabor_energy.hpp"
 
+#include <algorithm>
 #include <numbers>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #include "engine/fit/ridge.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 

@@ -1,5 +1,6 @@
 #include "kernels/sparse_projection.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 

@@ -1,5 +1,6 @@
 #include "engine/app/submit/measured_shard.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <set>

@@ -1,5 +1,6 @@
 #include "engine/twin/graph/untrained_weights.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "experiments/relational_control/group_stage.hpp"
 #include "experiments/relational_control/multivariate/multivariate_baseline.hpp"
 #include "experiments/relational_control/multivariate/multivariate_search.hpp"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "experiments/relational_control/search/exchange_base.hpp"
 
 namespace twinscreen {

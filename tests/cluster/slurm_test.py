@@ -59,8 +59,8 @@ class Site:
                    f"{count} shards of {name}", 90, 0.1)
 
     def ended(self, name, job, seconds):
-        """The job at its end. Open MPI may lose one of its own daemons, seldom and with all nodes there: then
-        nobody runs the job again but the user, who submits the same script."""
+        """The job at its end. SLURM may send a node that has just come back the end of the job's earlier attempt,
+        which ends Open MPI's daemon there: then nobody runs the job again but the user, who submits the same script."""
         ended = self.slurm.wait_for_job(job, ("COMPLETED", "FAILED"), seconds)
         if ended["ExitCode"] != f"{OPEN_MPI_LOST_A_DAEMON}:0":
             return ended

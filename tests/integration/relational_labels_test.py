@@ -386,14 +386,18 @@ def mistakes_have_their_sentence(place):
 
 
 def ranks_that_read_other_labels_end_together(place):
-    """A label file that is saved while a job starts: some ranks see it, some do not."""
+    """A label file that a rank sees and rank 0 does not, and the other way round."""
     campaign = place.write("torn.toml", place.head + CONTROL + labelling("${LABELS}.csv"))
-    mine = 'test "$OMPI_COMM_WORLD_RANK" = 0 && export LABELS=nowhere || export LABELS=labels; '
-    with harness.start("run", campaign, "--out", place / "study", ranks=2,
-                       wrapper=("sh", "-c", mine + 'exec "$@"', "sh")) as job:
-        result = job.wait()
-    assert result.code == DATA_CODE, result
-    assert "rank 1 has read other files than rank 0" in result.output, result
+    for of_rank_0, of_rank_1, code, sentence in (
+        ("nowhere", "labels", CAMPAIGN_CODE, "rank 0 did not read"),
+        ("labels", "nowhere", DATA_CODE, "rank 1 has read other files than rank 0"),
+    ):
+        mine = f'test "$OMPI_COMM_WORLD_RANK" = 0 && export LABELS={of_rank_0} || export LABELS={of_rank_1}; '
+        with harness.start("run", campaign, "--out", place / "study", ranks=2,
+                           wrapper=("sh", "-c", mine + 'exec "$@"', "sh")) as job:
+            result = job.wait()
+        assert result.code == code, result
+        assert sentence in result.output, result
 
 
 def main():

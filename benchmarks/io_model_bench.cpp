@@ -2,9 +2,7 @@
 // given every shard of the plan, and each write that it makes into its store is counted and not
 // carried out. The file is sparse and takes megabytes. Takes half a minute.
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <fcntl.h>
 #include <string>
 #include <unistd.h>
 #include <utility>
@@ -13,7 +11,6 @@
 #include <dlfcn.h>
 
 #include "benchmarks/bench_support.hpp"
-#include "engine/base/error.hpp"
 #include "engine/store/sink.hpp"
 
 namespace {

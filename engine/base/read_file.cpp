@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/base/error.hpp"
+#include "engine/base/shared_reads.hpp"
 
 namespace twinscreen {
 
@@ -76,11 +77,7 @@ std::filesystem::path ReadFile::same_file() const
 
 std::string read_text(const ReadFile& file, std::uint64_t most)
 {
-    TWINSCREEN_REQUIRE(file.size() <= most, data, "{} has {} bytes (at most {} are read)",
-                       file.path().string(), file.size(), most);
-    std::string text(static_cast<std::size_t>(file.size()), '\0');
-    file.read(0, std::as_writable_bytes(std::span(text.data(), text.size())));
-    return text;
+    return std::string(read_whole(file, most).text());
 }
 
 }  // namespace twinscreen

@@ -72,7 +72,7 @@ void Worker::take(const Instruction& instruction)
 {
     if (const auto* run = std::get_if<RunShard>(&instruction))
         parts_.reader.announce(run->shard, parts_.experiment.reads(run->shard));
-    if (std::holds_alternative<JoinCheckpoint>(instruction))
+    if (is_checkpoint(instruction))
         mine_.insert(std::ranges::find_if_not(mine_, is_checkpoint), instruction);
     else
         mine_.push_back(instruction);

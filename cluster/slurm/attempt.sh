@@ -16,6 +16,13 @@ launcher=${launcher:-auto} idle_limit=${idle_limit:-3}
 job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
 job=${job:-$SLURM_JOB_ID}
 attempt=${SLURM_RESTART_COUNT:-0}
+# One rank drives one GPU. Nothing is written yet: this goes to the job's own output.
+ranks_here=${SLURM_TASKS_PER_NODE%%[(,]*}
+if [[ ${SLURM_GPUS_ON_NODE:-} ]] && ((ranks_here > SLURM_GPUS_ON_NODE)); then
+    printf 'error: %s ranks for %s GPUs on %s: ask SLURM for as many of one as of the other\n' \
+        "$ranks_here" "$SLURM_GPUS_ON_NODE" "${SLURMD_NODENAME:-$HOSTNAME}"
+    exit 2
+fi
 notes=$out/slurm
 mkdir -p -- "$notes" || exit 4
 log=$notes/job-$job-attempt-$attempt.log

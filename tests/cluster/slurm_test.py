@@ -163,6 +163,15 @@ def a_broken_campaign_is_not_run_again(site):
     assert "count" in log and "broken.toml:7" in log, log
 
 
+def a_job_with_more_ranks_than_gpus_does_not_start(site):
+    """As SLURM tells it on nodes that have some."""
+    job = site.submit("gpus", site.place / f"{SHORT}.toml", "--ntasks-per-node=2", "--export=ALL,SLURM_GPUS_ON_NODE=1")
+    ended = site.slurm.wait_for_job(job, ("FAILED", "COMPLETED"), 60)
+    assert ended["ExitCode"] == f"{CAMPAIGN_CODE}:0" and ended["Restarts"] == "0", ended
+    assert "error: 2 ranks for 1 GPUs on n1" in (site.place / "gpus.log").read_text()
+    assert not (site.place / "gpus").exists()
+
+
 def an_array_runs_every_campaign(site):
     names = ["first", "second"]
     for name in names:
@@ -243,6 +252,8 @@ def submit_refuses_what_cannot_run(site):
         (broken, (), "broken.toml:7"),
         (site.place / f"{SHORT}.toml", ("--time", "soon"), "--time soon: no time of a minute or more"),
         (site.place / f"{SHORT}.toml", ("--no-measure",), "--no-measure leaves the time open"),
+        (site.place / f"{SHORT}.toml", ("--gpus-per-node", "2", "--ranks-per-node", "3"),
+         "--ranks-per-node 3 are more than --gpus-per-node 2"),
     ):
         harness.refused(CAMPAIGN_CODE, sentence, command=("submit", campaign, "--out", place, *words))
     assert not place.exists()
@@ -262,6 +273,7 @@ def main():
         try:
             harness.run_checks(
                 site, a_job_runs_on_four_nodes, a_broken_campaign_is_not_run_again,
+                a_job_with_more_ranks_than_gpus_does_not_start,
                 an_array_runs_every_campaign, tasks_of_an_array_are_run_again_alone, scaling_is_measured_in_a_job,
                 submit_writes_the_script_and_submits_it,
                 submit_refuses_what_cannot_run, a_job_without_progress_ends, a_requeued_job_goes_on, a_cancelled_job_stays_cancelled,

@@ -156,6 +156,11 @@ BatchJob job_of(const CampaignOptions& options, const SubmitOptions& asked,
     job.out = std::filesystem::absolute(store_folder(options, campaign));
     job.options = run_options(options);
     job.ranks_per_node = asked.ranks_per_node > 0 ? asked.ranks_per_node : asked.gpus_per_node;
+    if (job.gpus_per_node > 0 && job.ranks_per_node > job.gpus_per_node)
+        throw Error(Error::Kind::config,
+                    fmt::format("--ranks-per-node {} are more than --gpus-per-node {}",
+                                job.ranks_per_node, job.gpus_per_node),
+                    "one rank drives one GPU");
     if (job.ranks_per_node > 0) return job;
     const NodeSize node = size_of_nodes(asked.partition);
     job.ranks_per_node = std::max(1, node.cores / job.cores_per_rank);

@@ -18,9 +18,13 @@ function(twinscreen_add_library name)
   add_library(twinscreen::${name} ALIAS ${target})
 endfunction()
 
+# nvcc writes code for the host compiler that is not pedantic, with its own line marks.
 add_library(twinscreen_warnings INTERFACE)
-target_compile_options(twinscreen_warnings INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-  $<$<BOOL:${TWINSCREEN_WARNINGS_AS_ERRORS}>:-Werror>)
+target_compile_options(twinscreen_warnings INTERFACE
+  $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wshadow>
+  $<$<AND:$<BOOL:${TWINSCREEN_WARNINGS_AS_ERRORS}>,$<NOT:$<COMPILE_LANGUAGE:CUDA>>>:-Werror>
+  $<$<AND:$<BOOL:${TWINSCREEN_WARNINGS_AS_ERRORS}>,$<COMPILE_LANGUAGE:CUDA>>:-Werror=all-warnings>)
 
 # twinscreen_add_test(name SOURCES ... LINK ... [NP 1 2 4] [LABELS ...] [TIMEOUT seconds])
 # A GoogleTest program. Without NP it runs as a plain process; with NP it runs under mpiexec on

@@ -1,9 +1,10 @@
-"""Unpacks what a C++ program on a CPU needs of the PyTorch and CUDA runtime wheels.
+"""Unpacks what a C++ program needs of the PyTorch and CUDA runtime wheels.
 
 usage: unpack_libtorch.py FOLDER WHEEL...
 
-FOLDER gets lib/ (the CPU libraries and what they load), include/ and the licence files. The CUDA
-libraries, two thirds of the wheel, and the Python part stay packed.
+FOLDER gets lib/ (the CPU libraries and what they load; of the CUDA libraries the small one that a
+CUDA build links), include/ and the licence files. The large CUDA libraries, two thirds of the wheel,
+and the Python part stay packed.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 LIBRARIES = {
     "libc10.so",
+    "libc10_cuda.so",
     "libgomp.so.1",
     "libtorch_cpu.so",
     "libcudart.so.13",

@@ -1,16 +1,28 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/base/memory.hpp"
 #include "engine/device/executor.hpp"
 
 namespace twinscreen {
 namespace {
 
+/// Work is done when it is asked for.
+class PastMilestone final : public Milestone {
+public:
+    void set() override {}
+    void wait() override {}
+};
+
 class HostExecutor final : public Executor {
 public:
+    explicit HostExecutor(bool emulates_device) : emulates_device_(emulates_device) {}
+
     MemorySpace space() const noexcept override { return MemorySpace::host; }
     int ordinal() const noexcept override { return -1; }
+    std::string name() const override { return emulates_device_ ? "emulated" : "host"; }
     void* native_stream() const noexcept override { return nullptr; }
+    bool wants_whole_batches() const noexcept override { return emulates_device_; }
 
     void* allocate(std::size_t bytes) override
     {
@@ -20,8 +32,9 @@ public:
                            bytes);
         return block;
     }
-
     void deallocate(void* block) noexcept override { std::free(block); }
+    void* allocate_pinned(std::size_t bytes) override { return allocate(bytes); }
+    void deallocate_pinned(void* block) noexcept override { deallocate(block); }
 
     void copy(Batch to, ConstBatch from) override
     {
@@ -30,11 +43,22 @@ public:
         std::memcpy(to.data, from.data, bytes_of(from));
     }
 
+    std::unique_ptr<Milestone> make_milestone() override
+    {
+        return std::make_unique<PastMilestone>();
+    }
     void synchronize() override {}
+    std::uint64_t waits() const noexcept override { return 0; }
+    std::size_t free_bytes() const override { return available_memory(); }
+
+private:
+    bool emulates_device_;
 };
 
 }  // namespace
 
-std::unique_ptr<Executor> make_host_executor() { return std::make_unique<HostExecutor>(); }
+std::unique_ptr<Executor> make_host_executor() { return std::make_unique<HostExecutor>(false); }
+
+std::unique_ptr<Executor> make_emulated_executor() { return std::make_unique<HostExecutor>(true); }
 
 }  // namespace twinscreen

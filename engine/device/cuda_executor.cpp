@@ -1,0 +1,184 @@
+#include <limits>
+
+#include "engine/device/cuda_check.hpp"
+#include "engine/device/gpus.hpp"
+
+namespace twinscreen {
+namespace {
+
+constexpr double mib = 1024.0 * 1024.0;
+
+cudaMemcpyKind direction(MemorySpace to, MemorySpace from)
+{
+    if (to == MemorySpace::device)
+        return from == MemorySpace::device ? cudaMemcpyDeviceToDevice : cudaMemcpyHostToDevice;
+    return from == MemorySpace::device ? cudaMemcpyDeviceToHost : cudaMemcpyHostToHost;
+}
+
+class CudaMilestone final : public Milestone {
+public:
+    CudaMilestone(cudaStream_t stream, std::uint64_t& waits) : stream_(stream), waits_(waits)
+    {
+        // Blocking: a rank that waits leaves its core to the readers.
+        cuda_check(
+            cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync),
+            "making a milestone");
+    }
+    ~CudaMilestone() override { cudaEventDestroy(event_); }
+    CudaMilestone(const CudaMilestone&) = delete;
+    CudaMilestone& operator=(const CudaMilestone&) = delete;
+
+    void set() override
+    {
+        cuda_check(cudaEventRecord(event_, stream_), "setting a milestone");
+        is_set_ = true;
+    }
+    void wait() override
+    {
+        if (!is_set_) return;
+        is_set_ = false;
+        ++waits_;
+        cuda_check(cudaEventSynchronize(event_), "waiting for the GPU");
+    }
+
+private:
+    cudaStream_t stream_;
+    std::uint64_t& waits_;
+    cudaEvent_t event_ = nullptr;
+    bool is_set_ = false;
+};
+
+class CudaExecutor final : public Executor {
+public:
+    explicit CudaExecutor(int ordinal) : ordinal_(ordinal)
+    {
+        const std::string doing = fmt::format("taking GPU {}", ordinal);
+        cuda_check(cudaSetDevice(ordinal), doing);
+        cudaDeviceProp properties{};
+        cuda_check(cudaGetDeviceProperties(&properties, ordinal), doing);
+        name_ = properties.name;
+        // The first thing that needs the GPU itself: exclusive mode and dead GPUs show here.
+        cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), doing);
+        keep_freed_memory(doing);
+    }
+
+    ~CudaExecutor() override
+    {
+        cudaStreamSynchronize(stream_);
+        cudaStreamDestroy(stream_);
+    }
+    CudaExecutor(const CudaExecutor&) = delete;
+    CudaExecutor& operator=(const CudaExecutor&) = delete;
+
+    MemorySpace space() const noexcept override { return MemorySpace::device; }
+    int ordinal() const noexcept override { return ordinal_; }
+    std::string name() const override { return name_; }
+    void* native_stream() const noexcept override { return stream_; }
+    bool wants_whole_batches() const noexcept override { return true; }
+
+    void* allocate(std::size_t bytes) override
+    {
+        void* block = nullptr;
+        const cudaError_t code = cudaMallocAsync(&block, bytes, stream_);
+        if (code == cudaErrorMemoryAllocation) {
+            cudaGetLastError();  // it is told here; the next call must not find it again
+            throw device_error(code, cudaGetErrorString(code),
+                               fmt::format("allocating {:.0f} MiB on GPU {} ({:.0f} MiB are free)",
+                                           static_cast<double>(bytes) / mib, ordinal_,
+                                           static_cast<double>(free_bytes()) / mib));
+        }
+        cuda_check(code, "allocating memory on the GPU");
+        return block;
+    }
+    void deallocate(void* block) noexcept override
+    {
+        if (block != nullptr) cudaFreeAsync(block, stream_);
+    }
+
+    void* allocate_pinned(std::size_t bytes) override
+    {
+        void* block = nullptr;
+        cuda_check(cudaMallocHost(&block, bytes),
+                   fmt::format("allocating {:.0f} MiB of pinned host memory",
+                               static_cast<double>(bytes) / mib));
+        return block;
+    }
+    void deallocate_pinned(void* block) noexcept override
+    {
+        if (block != nullptr) cudaFreeHost(block);
+    }
+
+    void copy(Batch to, ConstBatch from) override
+    {
+        TWINSCREEN_REQUIRE(to.type == from.type && to.shape == from.shape, internal,
+                           "copy between batches of different shape or type");
+        cuda_check(cudaMemcpyAsync(to.data, from.data, bytes_of(from),
+                                   direction(to.space, from.space), stream_),
+                   "copying a batch");
+    }
+
+    std::unique_ptr<Milestone> make_milestone() override
+    {
+        return std::make_unique<CudaMilestone>(stream_, waits_);
+    }
+
+    void synchronize() override
+    {
+        ++waits_;
+        cuda_check(cudaStreamSynchronize(stream_), "waiting for the GPU");
+    }
+
+    std::uint64_t waits() const noexcept override { return waits_; }
+
+    std::size_t free_bytes() const override
+    {
+        std::size_t free = 0;
+        std::size_t total = 0;
+        cuda_check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
+        return free;
+    }
+
+private:
+    /// Blocks freed on the stream serve the next allocation instead of going back to the driver.
+    void keep_freed_memory(const std::string& doing) const
+    {
+        cudaMemPool_t pool = nullptr;
+        cuda_check(cudaDeviceGetDefaultMemPool(&pool, ordinal_), doing);
+        std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
+        cuda_check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), doing);
+    }
+
+    int ordinal_;
+    std::string name_;
+    cudaStream_t stream_ = nullptr;
+    std::uint64_t waits_ = 0;
+};
+
+}  // namespace
+
+VisibleGpus visible_gpus()
+{
+    VisibleGpus gpus;
+    int count = 0;
+    try {
+        cuda_check(cudaGetDeviceCount(&count), "looking for GPUs");
+        for (int ordinal = 0; ordinal < count; ++ordinal) {
+            cudaDeviceProp properties{};
+            cuda_check(cudaGetDeviceProperties(&properties, ordinal), "looking for GPUs");
+            gpus.names.emplace_back(properties.name);
+        }
+    } catch (const Error& error) {
+        cudaGetLastError();
+        gpus.names.clear();
+        gpus.why_none = error.what();
+    }
+    if (gpus.names.empty() && gpus.why_none.empty()) gpus.why_none = "no GPU is visible";
+    return gpus;
+}
+
+std::unique_ptr<Executor> make_gpu_executor(int ordinal)
+{
+    return std::make_unique<CudaExecutor>(ordinal);
+}
+
+}  // namespace twinscreen

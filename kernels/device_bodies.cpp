@@ -1,0 +1,21 @@
+// Every body that runs on a GPU, once. Compiled by nvcc where there is CUDA.
+
+#if defined(__CUDACC__)
+#include "kernels/launch_cuda.hpp"
+#else
+#include "kernels/launch_without_cuda.hpp"
+#endif
+#include "kernels/response_bodies.hpp"
+
+namespace twinscreen {
+
+#define TWINSCREEN_RUNS_ON_DEVICE(Body) \
+    template LaunchResult launch_on_device<Body>(void*, std::int64_t, const Body&)
+
+TWINSCREEN_RUNS_ON_DEVICE(PlaceColumns);
+TWINSCREEN_RUNS_ON_DEVICE(AddToAreas);
+TWINSCREEN_RUNS_ON_DEVICE(FinishAreas);
+TWINSCREEN_RUNS_ON_DEVICE(BlankRows);
+TWINSCREEN_RUNS_ON_DEVICE(ClearBytes);
+
+}  // namespace twinscreen

@@ -14,7 +14,8 @@ namespace twinscreen {
 ///
 /// Bodies are functors marked TWINSCREEN_FUNCTION that hold plain pointers into the executor's
 /// memory and write disjoint places. They stand in a header *_bodies.hpp that includes neither
-/// engine/ nor Kokkos, and are listed in device_bodies.cpp, which nvcc compiles where there is CUDA.
+/// engine/ nor Kokkos, and are listed in device_bodies.cpp, which nvcc compiles where there is
+/// CUDA.
 template <class Body>
 void launch(Executor& executor, std::int64_t count, const Body& body)
 {

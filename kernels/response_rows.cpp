@@ -23,8 +23,7 @@ void place_columns(ConstBatch outputs, const ColumnPlace& place, Batch table, Ex
     const std::int64_t columns = columns_of(table);
     float* to = values_of<float>(table).data() + place.first_row * columns + place.first_column;
     const std::int64_t count = columns_of(outputs);
-    launch(executor, place.rows * count,
-           PlaceColumns{data_of<float>(outputs), count, to, columns});
+    launch(executor, place.rows * count, PlaceColumns{data_of<float>(outputs), count, to, columns});
 }
 
 void add_to_areas(ConstBatch outputs, ConstBatch area_of_output, std::int64_t first_row,

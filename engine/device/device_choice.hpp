@@ -24,8 +24,8 @@ struct DeviceChoice {
     int ordinal = -1;                   ///< of the GPU
 };
 
-/// Rank r of a node takes GPU r modulo the number of GPUs. Throws Error(device): no GPU where one is
-/// asked for, or more ranks than GPUs that may not be shared. Pure.
+/// Rank r of a node takes GPU r modulo the number of GPUs. Throws Error(device): no GPU where one
+/// is asked for, or more ranks than GPUs that may not be shared. Pure.
 DeviceChoice choose_device(const DeviceRequest& request, const VisibleGpus& gpus);
 
 /// Throws Error(device) if the GPU cannot be used.

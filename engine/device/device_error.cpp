@@ -29,7 +29,8 @@ constexpr std::array<Meaning, 14> meanings{{
     {100, "no GPU is visible to this process",
      "ask the batch system for one (--gpus), look at CUDA_VISIBLE_DEVICES and nvidia-smi, or "
      "[run] device = \"cpu\""},
-    {101, "CUDA_VISIBLE_DEVICES names no GPU of this node", "correct or unset CUDA_VISIBLE_DEVICES"},
+    {101, "CUDA_VISIBLE_DEVICES names no GPU of this node",
+     "correct or unset CUDA_VISIBLE_DEVICES"},
     {209, "this build holds no code for the GPU's compute capability",
      "build with -D CMAKE_CUDA_ARCHITECTURES=native on this node"},
     {214, "the GPU reports memory that cannot be corrected (ECC)", resume},

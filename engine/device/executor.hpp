@@ -41,8 +41,8 @@ public:
     /// Host memory that copies reach without a detour.
     virtual void* allocate_pinned(std::size_t bytes) = 0;
     virtual void deallocate_pinned(void* block) noexcept = 0;
-    /// Stream-ordered; type and shape must match. Host memory must be pinned and stay as it is until
-    /// a milestone behind the copy is reached.
+    /// Stream-ordered; type and shape must match. Host memory must be pinned and stay as it is
+    /// until a milestone behind the copy is reached.
     virtual void copy(Batch to, ConstBatch from) = 0;
     virtual std::unique_ptr<Milestone> make_milestone() = 0;
     /// Until all work is done.
@@ -54,8 +54,8 @@ public:
 };
 
 std::unique_ptr<Executor> make_host_executor();
-/// The way of a GPU on the processor: whole batches as tensor operations. Slow; for trying without a
-/// GPU what a job will do on one.
+/// The way of a GPU on the processor: whole batches as tensor operations. Slow; for trying without
+/// a GPU what a job will do on one.
 std::unique_ptr<Executor> make_emulated_executor();
 
 }  // namespace twinscreen

@@ -8,8 +8,7 @@ ExecutorMemory::ExecutorMemory(Executor& executor, ElementType type, const Shape
                                Place place)
     : executor_(&executor), place_(place)
 {
-    view_ = {nullptr, type, shape,
-             place == Place::device ? executor.space() : MemorySpace::host};
+    view_ = {nullptr, type, shape, place == Place::device ? executor.space() : MemorySpace::host};
     const std::size_t bytes = std::max<std::size_t>(bytes_of(view_), 1);
     view_.data =
         place == Place::device ? executor.allocate(bytes) : executor.allocate_pinned(bytes);

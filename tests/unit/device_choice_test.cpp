@@ -1,7 +1,8 @@
+#include "engine/device/device_choice.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/device/device_choice.hpp"
 #include "engine/device/device_error.hpp"
 
 namespace twinscreen {

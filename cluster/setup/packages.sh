@@ -6,7 +6,7 @@ build_packages=(
     g++ cmake ninja-build pkgconf git ca-certificates
     openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libtrilinos-kokkos-dev
     libfmt-dev libspdlog-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
-    librandom123-dev libxxhash-dev
+    librandom123-dev libxxhash-dev libssl-dev
     zlib1g-dev libpng-dev libjpeg62-turbo-dev libturbojpeg0-dev libzip-dev
     python3 python3-venv
 )

@@ -17,9 +17,9 @@ std::vector<std::string> all_overrides(const CampaignOptions& options)
 
 namespace {
 
-int check_folder(const std::filesystem::path& folder)
+int check_folder(const std::filesystem::path& folder, const std::vector<std::string>& trusted)
 {
-    const std::vector<std::string> found = check_bundle(folder);
+    const std::vector<std::string> found = check_bundle(folder, trusted);
     std::cout << folder.string() << ": no mistakes\n";
     for (const std::string& sentence : found) std::cout << "  " << sentence << "\n";
     return 0;
@@ -29,7 +29,11 @@ int check_folder(const std::filesystem::path& folder)
 
 int check_command(const CampaignOptions& options)
 {
-    if (std::filesystem::is_directory(options.file)) return check_folder(options.file);
+    if (std::filesystem::is_directory(options.file))
+        return check_folder(options.file, options.trusted);
+    TWINSCREEN_REQUIRE(options.trusted.empty(), config,
+                       "--trusted-sha256 is for the folder of a bundle; a campaign lists what it "
+                       "trusts as trusted_sha256 in its [[twins]]");
     Campaign campaign = load_campaign(read_campaign_text(options.file, all_overrides(options)),
                                       known_experiments());
     const StagePlan stage = first_stage(campaign);

@@ -13,6 +13,7 @@ struct CampaignOptions {
     std::vector<std::string> overrides;  ///< --set key=value
     std::uint64_t limit = 0;             ///< --limit N, 0: none
     std::filesystem::path out;           ///< --out DIR, empty: as the campaign says
+    std::vector<std::string> trusted;    ///< --trusted-sha256 HEX, where `file` is a bundle
 };
 
 /// What the command line of `encode` says.
@@ -48,7 +49,9 @@ int run_command(const CampaignOptions& options);
 int submit_command(const CampaignOptions& options, const SubmitOptions& asked);
 int encode_command(const EncodeOptions& options);
 int verify_command(const std::filesystem::path& folder, bool json, bool reopen);
-int list_command(const std::filesystem::path& bundle, bool taps, bool json);
+/// trusted  SHA-256 digests of programs that may run
+int list_command(const std::filesystem::path& bundle, const std::vector<std::string>& trusted,
+                 bool taps, bool json);
 /// Which converter makes a bundle of what, with an example of each.
 const char* import_examples();
 int import_command();

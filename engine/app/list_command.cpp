@@ -100,9 +100,9 @@ nlohmann::json taps_of(const Twin& twin)
     return taps;
 }
 
-int list_taps(const std::filesystem::path& bundle, bool json)
+int list_taps(const Twin& twin, bool json)
 {
-    const nlohmann::json taps = taps_of(load_bundle(bundle));
+    const nlohmann::json taps = taps_of(twin);
     if (json) {
         std::cout << taps.dump(2) << "\n";
         return 0;
@@ -112,9 +112,8 @@ int list_taps(const std::filesystem::path& bundle, bool json)
     return 0;
 }
 
-int list_twin(const std::filesystem::path& bundle, bool json)
+int list_twin(const Twin& twin, bool json)
 {
-    const Twin twin = load_bundle(bundle);
     if (json) {
         nlohmann::json areas = nlohmann::json::array();
         for (const auto& [key, units] : areas_of(twin))
@@ -150,12 +149,14 @@ int list_twin(const std::filesystem::path& bundle, bool json)
 
 }  // namespace
 
-int list_command(const std::filesystem::path& bundle, bool taps, bool json)
+int list_command(const std::filesystem::path& bundle, const std::vector<std::string>& trusted,
+                 bool taps, bool json)
 {
     if (taps && bundle.empty())
         throw Error(Error::Kind::config, "--taps needs the folder of a bundle");
-    if (taps) return list_taps(bundle, json);
-    return bundle.empty() ? list_build(json) : list_twin(bundle, json);
+    if (bundle.empty()) return list_build(json);
+    const Twin twin = load_bundle(bundle, Precision::f32, trusted);
+    return taps ? list_taps(twin, json) : list_twin(twin, json);
 }
 
 }  // namespace twinscreen

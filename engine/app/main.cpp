@@ -84,6 +84,13 @@ private:
             ->check(CLI::PositiveNumber);
     }
 
+    static void add_trust_option(CLI::App* sub, std::vector<std::string>& trusted)
+    {
+        sub->add_option("--trusted-sha256", trusted,
+                        "run the program of this SHA-256 that the bundle holds (family package)")
+            ->allow_extra_args(false);
+    }
+
     void add_init()
     {
         CLI::App* sub = command("init", "write a commented campaign that runs as it is",
@@ -106,6 +113,7 @@ private:
             "Examples:  twinscreen check screen.toml --set screen.top_k=0\n"
             "           twinscreen check bundles/my_network     computes its samples again");
         add_campaign_options(sub, "the campaign file (TOML), or the folder of a bundle");
+        add_trust_option(sub, campaign_.trusted);
         sub->callback([this] { action_ = [this] { return check_command(campaign_); }; });
     }
 
@@ -217,9 +225,12 @@ private:
             "Examples:  twinscreen list\n           twinscreen list bundles/mouse_cnn\n"
             "           twinscreen list bundles/my_network --taps");
         sub->add_option("BUNDLE", bundle_, "show this twin's subjects, areas and units");
+        add_trust_option(sub, campaign_.trusted);
         sub->add_flag("--taps", taps_, "what can be tapped in this twin's networks, with shapes");
         sub->add_flag("--json", flag_, "for programs");
-        sub->callback([this] { action_ = [this] { return list_command(bundle_, taps_, flag_); }; });
+        sub->callback([this] {
+            action_ = [this] { return list_command(bundle_, campaign_.trusted, taps_, flag_); };
+        });
     }
 
     void add_import()

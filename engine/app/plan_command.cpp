@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include <nlohmann/json.hpp>
@@ -44,6 +45,12 @@ void print_disk(const std::filesystem::path& folder, double bytes, int ranks)
         std::cout << "    " << line << "\n";
 }
 
+/// "12.3 MMAC"; programs of other people do not say what they compute.
+std::string macs_text(double macs)
+{
+    return std::isnan(macs) ? "MMAC unknown" : fmt::format("{:.1f} MMAC", macs / 1e6);
+}
+
 void print_text(const StagePlan& stage, const Campaign& campaign, int ranks,
                 const std::filesystem::path& folder)
 {
@@ -66,11 +73,11 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks,
     const auto passes = stage.forward->summarise();
     if (!passes.empty()) std::cout << "  forward passes of one stimulus:\n";
     for (const auto& pass : passes) {
-        std::cout << fmt::format(
-            "    {}: input {}, {} network{}, {} readout{}{}, {:.1f} MMAC\n", pass.twins, pass.input,
-            pass.networks, pass.networks == 1 ? "" : "s", pass.readouts,
-            pass.readouts == 1 ? "" : "s",
-            pass.folded ? " (area means folded into the weights)" : "", pass.macs / 1e6);
+        std::cout << fmt::format("    {}: input {}, {} network{}, {} readout{}{}, {}\n", pass.twins,
+                                 pass.input, pass.networks, pass.networks == 1 ? "" : "s",
+                                 pass.readouts, pass.readouts == 1 ? "" : "s",
+                                 pass.folded ? " (area means folded into the weights)" : "",
+                                 macs_text(pass.macs));
         macs += pass.macs;
         naive += pass.naive_macs;
     }

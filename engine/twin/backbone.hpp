@@ -70,7 +70,7 @@ public:
     /// Weights plus the largest activations of one compute batch for these taps [bytes], for
     /// `plan`.
     virtual std::size_t memory_bytes(std::span<const TapId> wanted) const = 0;
-    /// Multiply-accumulates of one row for these taps, for `plan`.
+    /// Multiply-accumulates of one row for these taps, for `plan`; NaN where nobody knows.
     virtual double macs_per_row(std::span<const TapId> wanted) const = 0;
     virtual std::unique_ptr<Trace> forward(const ForwardRequest&, Executor&) = 0;
 };

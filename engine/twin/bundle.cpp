@@ -194,39 +194,40 @@ void read_stimulus(ConfigSection section, std::optional<double> degrees_per_pixe
     bundle.spec.stimulus_facts = std::move(facts).facts();
 }
 
-/// What the family's networks tap: a map, or whatever a node of a graph computes.
-Rule<std::vector<std::int64_t>> tap_shape_rule(bool is_graph)
+/// What the family's networks tap: a map, or whatever any network computes.
+Rule<std::vector<std::int64_t>> tap_shape_rule(bool is_any)
 {
-    const std::size_t least = is_graph ? 1 : 3;
-    const std::size_t most = is_graph ? 5 : 3;
-    const std::int64_t largest = is_graph ? std::numeric_limits<std::int32_t>::max() : 65536;
+    const std::size_t least = is_any ? 1 : 3;
+    const std::size_t most = is_any ? 5 : 3;
+    const std::int64_t largest = is_any ? std::numeric_limits<std::int32_t>::max() : 65536;
     return {
         [=](const std::vector<std::int64_t>& extents) {
             for (const std::int64_t extent : extents)
                 if (extent < 1 || extent > largest) return false;
             return extents.size() >= least && extents.size() <= most;
         },
-        is_graph ? "1 to 5 extents of at least 1" : "[height, width, channels], each in 1..65536"};
+        is_any ? "1 to 5 extents of at least 1" : "[height, width, channels], each in 1..65536"};
 }
 
-NetworkTap read_tap(ConfigSection& section, bool is_graph)
+NetworkTap read_tap(ConfigSection& section, bool is_any)
 {
     NetworkTap tap{section.require<std::string>("tap"), {}};
     const auto shape =
-        section.require<std::vector<std::int64_t>>("tap_shape", "", tap_shape_rule(is_graph));
+        section.require<std::vector<std::int64_t>>("tap_shape", "", tap_shape_rule(is_any));
     tap.row.rank = static_cast<int>(shape.size());
     std::copy(shape.begin(), shape.end(), tap.row.extent.begin());
     return tap;
 }
 
-/// The tap of the entry, or those of its [[networks.taps]], which some readouts of graphs have.
-std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& readout, bool is_graph)
+/// The tap of the entry, or those of its [[networks.taps]], which some readouts of any network
+/// have.
+std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& readout, bool is_any)
 {
-    const bool reads_maps = is_graph && is_field_readout(readout);
+    const bool reads_maps = is_any && is_field_readout(readout);
     std::vector<NetworkTap> taps;
-    if (is_graph && section.has("taps")) {
+    if (is_any && section.has("taps")) {
         for (ConfigSection& tap : section.children("taps")) {
-            taps.push_back(read_tap(tap, is_graph));
+            taps.push_back(read_tap(tap, is_any));
             tap.reject_unknown_keys();
         }
         if (taps.empty()) section.complain("taps", "taps is empty");
@@ -235,7 +236,7 @@ std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& rea
         for (const char* key : {"tap", "tap_shape"})
             if (section.has(key)) section.complain(key, "the taps are in [[networks.taps]]");
     } else {
-        taps.push_back(read_tap(section, is_graph));
+        taps.push_back(read_tap(section, is_any));
     }
     const char* shapes = section.has("taps") ? "taps" : "tap_shape";
     std::set<std::string> seen;
@@ -251,23 +252,23 @@ std::vector<NetworkTap> read_taps(ConfigSection& section, const std::string& rea
     return taps;
 }
 
-/// Those of a graph; the other families say themselves what they have.
-Rule<std::string> readout_rule(bool is_graph)
+/// Those of any network; the other families say themselves what they have.
+Rule<std::string> readout_rule(bool is_any)
 {
-    if (!is_graph) return any_value<std::string>();
+    if (!is_any) return any_value<std::string>();
     std::vector<std::string> names = {"identity", "dense"};
     names.insert(names.end(), field_readouts().begin(), field_readouts().end());
     return one_of_rule(std::move(names));
 }
 
-std::vector<NetworkEntry> read_networks(ConfigSection& root, bool is_graph)
+std::vector<NetworkEntry> read_networks(ConfigSection& root, bool is_any)
 {
     std::vector<NetworkEntry> networks;
     for (ConfigSection& section : root.children("networks")) {
         NetworkEntry network;
         network.prefix = section.get_or<std::string>("prefix", "");
-        network.readout = section.require<std::string>("readout", "", readout_rule(is_graph));
-        network.taps = read_taps(section, network.readout, is_graph);
+        network.readout = section.require<std::string>("readout", "", readout_rule(is_any));
+        network.taps = read_taps(section, network.readout, is_any);
         if (!network.taps.empty()) {
             network.tap = network.taps.front().name;
             network.tap_row = network.taps.front().row;
@@ -325,7 +326,8 @@ struct BundleFiles {
     std::string weights;
     std::string units;
     std::string graph;    ///< of the family "graph" only
-    std::string samples;  ///< likewise
+    std::string package;  ///< of the family "package" only
+    std::string samples;  ///< of both
 };
 
 /// Everything of twin.toml; throws one Error that lists all its mistakes.
@@ -338,15 +340,21 @@ BundleFiles read_description(const std::string& text, const fs::path& folder,
                                {[](const std::int64_t& value) { return value == bundle_format; },
                                 fmt::format("{}; convert the bundle again", bundle_format)});
     bundle.spec.name = root.require<std::string>("name");
-    bundle.spec.family =
-        root.require<std::string>("family", "", one_of_rule({"v4_compact", "sensorium", "graph"}));
+    bundle.spec.family = root.require<std::string>(
+        "family", "", one_of_rule({"v4_compact", "sensorium", "graph", "package"}));
     bundle.spec.response_unit = root.require<std::string>("response_unit");
     bundle.spec.licence = root.require<std::string>("licence");
     bundle.spec.citation = root.require<std::string>("citation");
-    BundleFiles files{member_name(root, "weights"), member_name(root, "units"), {}, {}};
+    BundleFiles files{member_name(root, "weights"), member_name(root, "units"), {}, {}, {}};
     const bool is_graph = bundle.spec.family == "graph";
-    if (is_graph) {
-        files.graph = member_name(root, "graph");
+    const bool is_package = bundle.spec.family == "package";
+    if (is_graph) files.graph = member_name(root, "graph");
+    if (is_package) {
+        ConfigSection package = root.child("package");
+        files.package = member_name(package, "file");
+        bundle.package = read_package(package);
+    }
+    if (is_graph || is_package) {
         files.samples = member_name(root, "samples");
     } else {
         bundle.batch_norm_epsilon = root.require<double>("batch_norm_epsilon", "", above(0.0));
@@ -359,16 +367,18 @@ BundleFiles read_description(const std::string& text, const fs::path& folder,
              section.get_or<std::string>("unit", "")});
         section.reject_unknown_keys();
     }
-    bundle.networks = read_networks(root, is_graph);
+    bundle.networks = read_networks(root, is_graph || is_package);
     read_stimulus(root.child("stimulus"), degrees_per_pixel, bundle);
     root.reject_unknown_keys();
     document.throw_if_invalid();
     return files;
 }
 
-std::vector<TwinPart> parts_of(const BundleDescription& bundle, const SafetensorsFile& tensors,
-                               Precision precision)
+std::vector<TwinPart> parts_of(const BundleDescription& bundle,
+                               const std::optional<TrustedCode>& code,
+                               const SafetensorsFile& tensors, Precision precision)
 {
+    if (code) return package_parts(bundle, *code, tensors, precision);
     if (bundle.spec.family == "graph") return graph_parts(bundle, tensors, precision);
     const WeightReader weights(bundle.spec.name, tensors);
     return bundle.spec.family == "v4_compact" ? v4_compact_parts(bundle, weights, precision)
@@ -406,7 +416,7 @@ void add_unit_facts(const Table& units, Digest& digest)
 
 LoadedBundle open_bundle(const fs::path& folder, Precision precision, SharedReads& reads,
                          std::optional<double> degrees_per_pixel,
-                         std::optional<std::uint64_t> untrained)
+                         std::optional<std::uint64_t> untrained, const TrustedDigests& trusted)
 {
     BundleDescription bundle;
     const BundleFolder members(folder, reads);
@@ -417,17 +427,22 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision, SharedRead
             bundle.graph_file = (folder / files.graph).string();
             bundle.graph_text = members.file(files.graph, largest_graph).text();
         }
+        std::optional<TrustedCode> code;
+        if (!files.package.empty())
+            code.emplace(members.file(files.package, any_size), text_of(bundle.package.format),
+                         trusted);
         const SafetensorsFile weights =
             weights_of(bundle, SafetensorsFile(members.file(files.weights, any_size)), untrained);
         bundle.units = read_units(members.file(files.units, largest_table), bundle);
         LoadedBundle loaded;
         Twin& twin = loaded.twin;
-        twin.parts = parts_of(bundle, weights, precision);
+        twin.parts = parts_of(bundle, code, weights, precision);
         twin.spec = std::move(bundle.spec);
         twin.units = std::move(bundle.units);
         Digest digest;
         digest.add(description);
         if (!bundle.graph_text.empty()) digest.add(bundle.graph_text);
+        if (code) digest.add(code->sha256());
         add_unit_facts(twin.units, digest);
         digest.add(twin.parts.front().backbone->input().text()).add_bytes(weights.data());
         twin.spec.digest = digest.hex();
@@ -440,10 +455,10 @@ LoadedBundle open_bundle(const fs::path& folder, Precision precision, SharedRead
     }
 }
 
-Twin load_bundle(const fs::path& folder, Precision precision)
+Twin load_bundle(const fs::path& folder, Precision precision, const TrustedDigests& trusted)
 {
     SharedReads reads;
-    return open_bundle(folder, precision, reads).twin;
+    return open_bundle(folder, precision, reads, {}, {}, trusted).twin;
 }
 
 }  // namespace twinscreen

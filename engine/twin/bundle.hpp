@@ -5,18 +5,22 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
+#include "engine/twin/trusted_code.hpp"
 #include "engine/twin/twin.hpp"
 
 namespace twinscreen {
 
 /// Loads twin.toml and its safetensors. Throws Error(data or config) that names the file.
+/// trusted  SHA-256 digests of programs that may run (family "package")
 /// Backbones that were already loaded with the same digest in this process are shared.
-Twin load_bundle(const std::filesystem::path& folder, Precision precision = Precision::f32);
+Twin load_bundle(const std::filesystem::path& folder, Precision precision = Precision::f32,
+                 const TrustedDigests& trusted = {});
 
 /// Loads a bundle and computes its samples again, where it has some. Returns what was found, a
 /// sentence each. Throws Error(data) that lists every output that differs by more than 1e-4 of its
 /// largest value.
-std::vector<std::string> check_bundle(const std::filesystem::path& folder);
+std::vector<std::string> check_bundle(const std::filesystem::path& folder,
+                                      const TrustedDigests& trusted = {});
 
 /// A twin from one `[[twins]]` table: `bundle = FOLDER`, or `family = "gabor_energy"` with its
 /// parameters; common keys: name, units (a filter over the unit table), subjects, areas.

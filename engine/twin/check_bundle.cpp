@@ -103,10 +103,11 @@ std::string compare(Backbone& backbone, const SafetensorsFile& samples)
 
 }  // namespace
 
-std::vector<std::string> check_bundle(const std::filesystem::path& folder)
+std::vector<std::string> check_bundle(const std::filesystem::path& folder,
+                                      const TrustedDigests& trusted)
 {
     SharedReads reads;
-    const LoadedBundle bundle = open_bundle(folder, Precision::f32, reads);
+    const LoadedBundle bundle = open_bundle(folder, Precision::f32, reads, {}, {}, trusted);
     const Twin& twin = bundle.twin;
     std::vector<std::string> found = {fmt::format(
         "twin '{}' of family {}: {} units", twin.spec.name, twin.spec.family, twin.units.rows())};

@@ -6,16 +6,14 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
+#include "engine/twin/network_tap.hpp"
+#include "engine/twin/package.hpp"
 #include "engine/twin/tap_features.hpp"
+#include "engine/twin/trusted_code.hpp"
 #include "engine/twin/twin.hpp"
 #include "engine/twin/weights.hpp"
 
 namespace twinscreen {
-
-struct NetworkTap {
-    std::string name;  ///< "core"
-    Shape row;         ///< [height, width, channels]; of a graph, whatever the node computes
-};
 
 /// One network of a bundle: which tensors it owns and which units it predicts.
 struct NetworkEntry {
@@ -39,6 +37,7 @@ struct BundleDescription {
     bool hidden_elu = false;  ///< sensorium: ELU after the batch norms of the core
     std::string graph_file;   ///< graph: for messages
     std::string graph_text;
+    Package package;  ///< of the family "package"
 };
 
 /// Parts in the order of the networks. Throws Error(data) for tensors that do not fit.
@@ -48,6 +47,9 @@ std::vector<TwinPart> sensorium_parts(const BundleDescription& bundle, const Wei
                                       Precision precision);
 std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const SafetensorsFile& tensors,
                                   Precision precision);
+/// tensors  of the readouts
+std::vector<TwinPart> package_parts(const BundleDescription& bundle, const TrustedCode& code,
+                                    const SafetensorsFile& tensors, Precision precision);
 /// The analytic twin; mistakes are complained of in the section, then the result has no parts.
 Twin gabor_energy_twin(ConfigSection& section, Precision precision);
 

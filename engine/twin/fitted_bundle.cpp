@@ -213,6 +213,10 @@ std::string reason_against_bundle(const Twin& base)
     if (base.spec.source.untrained)
         return fmt::format("the network of twin '{}' is untrained, its weights are drawn anew",
                            base.spec.name);
+    if (base.spec.family == "package")
+        return fmt::format(
+            "the network of twin '{}' is a program, which a copy of it would ask to trust anew",
+            base.spec.name);
     if (base.spec.family != "graph" && base.spec.family != "v4_compact")
         return fmt::format("bundles of the family \"{}\" hold no linear readouts",
                            base.spec.family);

@@ -131,11 +131,25 @@ Twin twin_of(ConfigSection& section, Precision precision)
         if (section.has("untrained"))
             untrained = static_cast<std::uint64_t>(section.require<std::int64_t>(
                 "untrained", "(number of the draw)", in_range<std::int64_t>(1, 1 << 30)));
+        const TrustedDigests trusted =
+            section.has("trusted_sha256")
+                ? section.require<TrustedDigests>("trusted_sha256", "", digests_rule())
+                : TrustedDigests{};
         const std::optional<fs::path> folder = bundle_folder(section);
         if (!folder || section.has_mistakes()) return {};
         try {
-            return open_bundle(*folder, precision, section.reads(), degrees_per_pixel, untrained)
-                .twin;
+            Twin twin = open_bundle(*folder, precision, section.reads(), degrees_per_pixel,
+                                    untrained, trusted)
+                            .twin;
+            if (!trusted.empty() && twin.spec.family != "package")
+                section.complain("trusted_sha256",
+                                 fmt::format("twin '{}' of family \"{}\" holds no program to trust",
+                                             twin.spec.name, twin.spec.family),
+                                 "remove the line");
+            return twin;
+        } catch (const UntrustedCode& code) {
+            section.complain(trusted.empty() ? "bundle" : "trusted_sha256", code.what());
+            return {};
         } catch (const Error& error) {
             if (error.kind() != Error::Kind::config) throw;
             section.complain("bundle", error.what());
@@ -181,6 +195,9 @@ const std::vector<TwinFamily>& twin_families()
          "analytic V1 population: Gabor quadrature pairs, divisive normalisation; no files"},
         {"v4_compact", "compact networks of macaque V4 neurons (bundle)"},
         {"graph", "any feed-forward network, as a list of operators (bundle)"},
+        {"package",
+         "any network on images as a program of PyTorch's, by its SHA-256 (bundle; TorchScript or "
+         "AOTInductor)"},
         {"sensorium", "SENSORIUM 2022 networks of mouse V1, with or without behaviour (bundle)"},
     };
     return families;

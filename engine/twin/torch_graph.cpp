@@ -1,18 +1,15 @@
 #include <algorithm>
-#include <functional>
 #include <map>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include "engine/base/memory.hpp"
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
-#include "engine/twin/field_readout.hpp"
 #include "engine/twin/graph/program.hpp"
-#include "engine/twin/tap_readout.hpp"
-#include "engine/twin/torch_readouts.hpp"
+#include "engine/twin/network_readouts.hpp"
+#include "engine/twin/tensor_trace.hpp"
 #include "engine/twin/torch_tools.hpp"
 
 namespace twinscreen {
@@ -21,54 +18,11 @@ namespace {
 
 constexpr std::int64_t graph_batch = 8;
 
-Shape shape_of(const std::vector<std::int64_t>& extents)
+TapSpec tap_of(const GraphProgram::Value& value)
 {
-    Shape shape;
-    shape.rank = static_cast<int>(extents.size());
-    std::copy(extents.begin(), extents.end(), shape.extent.begin());
-    return shape;
+    // Maps are [channels, height, width]; a row of tokens is [tokens, features].
+    return {value.name, shape_of(value.row), value.row.size() >= 3};
 }
-
-/// Wanted values as the network left them: the values of many taps take more memory than the
-/// network.
-class GraphTrace final : public Trace {
-public:
-    using PullBack = std::function<OwnedBatch(std::span<const TapGradient>)>;
-
-    /// pull_back  empty if the forward pass was not asked to keep what a gradient needs
-    GraphTrace(const std::vector<std::size_t>& wanted, const std::vector<at::Tensor>& values,
-               const at::Tensor& images, PullBack pull_back)
-        : pull_back_(std::move(pull_back))
-    {
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-            // The caller's images need not live as long as the trace.
-            const bool is_theirs = values[i].is_alias_of(images);
-            taps_.emplace(wanted[i], is_theirs ? values[i].detach().clone().contiguous()
-                                               : values[i].detach().contiguous());
-        }
-    }
-
-    ConstBatch tap(TapId tap) const override
-    {
-        const auto found = taps_.find(index_of(tap));
-        TWINSCREEN_REQUIRE(found != taps_.end(), internal,
-                           "tap {} was not asked for in this forward pass", index_of(tap));
-        const at::Tensor& value = found->second;
-        const ElementType type =
-            value.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64;
-        return {value.data_ptr(), type, shape_of(value.sizes().vec())};
-    }
-    OwnedBatch pull_back(std::span<const TapGradient> cotangents, Executor&) override
-    {
-        TWINSCREEN_REQUIRE(pull_back_ != nullptr, internal,
-                           "this forward pass kept nothing for a gradient");
-        return pull_back_(cotangents);
-    }
-
-private:
-    std::map<std::size_t, at::Tensor> taps_;
-    PullBack pull_back_;
-};
 
 class GraphBackbone final : public Backbone {
 public:
@@ -76,9 +30,7 @@ public:
                   std::string digest)
         : program_(std::move(program)), transform_(std::move(transform)), digest_(std::move(digest))
     {
-        for (const GraphProgram::Value& value : program_->values())
-            // Maps are [channels, height, width]; a row of tokens is [tokens, features].
-            taps_.push_back({value.name, shape_of(value.row), value.row.size() >= 3});
+        for (const GraphProgram::Value& value : program_->values()) taps_.push_back(tap_of(value));
     }
 
     const std::string& digest() const noexcept override { return digest_; }
@@ -103,12 +55,12 @@ public:
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
         const std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
-        GraphTrace::PullBack pull_back;
+        TensorTrace::PullBack pull_back;
         if (request.keep_for_gradient)
             pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
-                return gradient(images, wanted, values, cotangents);
+                return gradient_of_images(images, wanted, values, cotangents);
             };
-        return std::make_unique<GraphTrace>(wanted, values, images, std::move(pull_back));
+        return std::make_unique<TensorTrace>(wanted, values, images, std::move(pull_back));
     }
 
 private:
@@ -117,29 +69,6 @@ private:
         std::vector<std::size_t> values;
         for (const TapId tap : taps) values.push_back(index_of(tap));
         return values;
-    }
-
-    static OwnedBatch gradient(const at::Tensor& images, const std::vector<std::size_t>& wanted,
-                               const std::vector<at::Tensor>& values,
-                               std::span<const TapGradient> cotangents)
-    {
-        std::vector<at::Tensor> of;
-        std::vector<at::Tensor> given;
-        for (const TapGradient& cotangent : cotangents) {
-            const auto found = std::find(wanted.begin(), wanted.end(), index_of(cotangent.tap));
-            TWINSCREEN_REQUIRE(found != wanted.end(), internal,
-                               "a gradient at tap {}, which this pass did not compute",
-                               index_of(cotangent.tap));
-            const at::Tensor& value = values[static_cast<std::size_t>(found - wanted.begin())];
-            if (!value.requires_grad()) continue;  // does not depend on the image
-            of.push_back(value);
-            given.push_back(tensor_view(cotangent.values.view()).view(value.sizes()));
-        }
-        if (of.empty()) return batch_of(at::zeros_like(images));
-        const at::Tensor result = torch::autograd::grad(of, {images}, given, /*retain_graph=*/true,
-                                                        /*create_graph=*/false,
-                                                        /*allow_unused=*/true)[0];
-        return batch_of(result.defined() ? result : at::zeros_like(images));
     }
 
     const GraphProgram::Plan& plan_for(const std::vector<std::size_t>& wanted)
@@ -155,52 +84,6 @@ private:
     std::vector<TapSpec> taps_;
     std::map<std::vector<std::size_t>, GraphProgram::Plan> plans_;
 };
-
-std::set<std::string> readout_tensors(const BundleDescription& bundle)
-{
-    std::set<std::string> names;
-    for (const NetworkEntry& entry : bundle.networks) {
-        if (entry.readout == "dense")
-            for (const char* name : {"readout.kernel", "readout.bias"})
-                names.insert(entry.prefix + name);
-        if (is_field_readout(entry.readout))
-            for (const std::string& name : field_tensors(entry)) names.insert(name);
-    }
-    return names;
-}
-
-/// The values that the readouts take, as taps of each network; all mistakes of twin.toml about them
-/// at once.
-std::vector<std::vector<TapId>> taps_of(const BundleDescription& bundle,
-                                        const GraphProgram& program, const std::string& file)
-{
-    std::vector<std::vector<TapId>> taps;
-    std::vector<std::string> known;
-    for (const GraphProgram::Value& value : program.values()) known.push_back(value.name);
-    std::string mistakes;
-    for (const NetworkEntry& entry : bundle.networks) {
-        taps.emplace_back();
-        for (const NetworkTap& tap : entry.taps) {
-            const auto found = std::find(known.begin(), known.end(), tap.name);
-            if (found == known.end()) {
-                const auto nearest = nearest_word(tap.name, known);
-                mistakes += fmt::format(
-                    "\n  tap '{}' is no node with a row of numbers per image{}", tap.name,
-                    nearest ? fmt::format(" (did you mean '{}'?)", *nearest) : "");
-                continue;
-            }
-            const auto number = static_cast<std::size_t>(found - known.begin());
-            taps.back().push_back(TapId{static_cast<std::uint32_t>(number)});
-            const Shape row = shape_of(program.values()[number].row);
-            if (!(row == tap.row))
-                mistakes += fmt::format("\n  tap '{}' has shape {}, twin.toml declares {}",
-                                        tap.name, row.text(), tap.row.text());
-        }
-    }
-    TWINSCREEN_REQUIRE(mistakes.empty(), data, "{}: the readouts do not fit the graph{}", file,
-                       mistakes);
-    return taps;
-}
 
 /// The bytes of the tensors that nodes take. Readouts have others: bundles that differ in these
 /// share one backbone.
@@ -230,19 +113,6 @@ void require_input(const BundleDescription& bundle, const Graph& graph, const st
                        shape_text(graph.input_shape), shape_text(expected));
 }
 
-std::unique_ptr<Readout> readout_of(const NetworkEntry& entry, const Backbone& backbone,
-                                    std::span<const TapId> taps, const WeightReader& weights,
-                                    Precision precision)
-{
-    if (is_field_readout(entry.readout)) return read_field_readout(entry, weights, precision, taps);
-    if (entry.readout == "dense")
-        return read_dense_readout(entry, backbone, taps, weights, precision);
-    TWINSCREEN_REQUIRE(entry.units == entry.tap_row.count(), data,
-                       "bundle '{}': tap '{}' has {} values, twin.toml declares {} units",
-                       weights.bundle(), entry.tap, entry.tap_row.count(), entry.units);
-    return tap_readout(backbone, taps[0], TapFeatures{}, precision);
-}
-
 }  // namespace
 
 std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const SafetensorsFile& tensors,
@@ -253,7 +123,10 @@ std::vector<TwinPart> graph_parts(const BundleDescription& bundle, const Safeten
     require_input(bundle, graph, file);
     auto program = std::make_unique<GraphProgram>(graph, file, tensors, readout_tensors(bundle),
                                                   precision, graph_batch);
-    const std::vector<std::vector<TapId>> taps = taps_of(bundle, *program, file);
+    std::vector<TapSpec> known;
+    for (const GraphProgram::Value& value : program->values()) known.push_back(tap_of(value));
+    const std::vector<std::vector<TapId>> taps = taps_of_readouts(
+        bundle, known, file, "graph", "is no node with a row of numbers per image");
     std::vector<TapId> wanted;
     for (const std::vector<TapId>& of_network : taps)
         wanted.insert(wanted.end(), of_network.begin(), of_network.end());

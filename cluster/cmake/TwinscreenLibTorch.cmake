@@ -33,4 +33,15 @@ target_link_libraries(twinscreen_libtorch INTERFACE
 target_link_options(twinscreen_libtorch INTERFACE
   "LINKER:--disable-new-dtags" "LINKER:-rpath,${TWINSCREEN_LIBTORCH}/lib"
   "LINKER:--allow-shlib-undefined")
+
+# Libraries that AOTInductor compiles name libtorch.so, which holds nothing that they use and in the
+# wheel brings all of CUDA along. An empty one of that name, loaded with the program, answers for it;
+# it is found relative to the program.
+set(libtorch_name ${CMAKE_BINARY_DIR}/libtorch_name)
+file(CONFIGURE OUTPUT ${libtorch_name}/empty.cpp CONTENT "// Only its name matters.\n")
+add_library(twinscreen_libtorch_name SHARED ${libtorch_name}/empty.cpp)
+set_target_properties(twinscreen_libtorch_name PROPERTIES
+  OUTPUT_NAME torch LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+target_link_libraries(twinscreen_libtorch INTERFACE twinscreen_libtorch_name)
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 add_library(twinscreen::libtorch ALIAS twinscreen_libtorch)

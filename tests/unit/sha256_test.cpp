@@ -1,8 +1,8 @@
+#include "engine/base/sha256.hpp"
+
 #include <string>
 
 #include <gtest/gtest.h>
-
-#include "engine/base/sha256.hpp"
 
 namespace twinscreen {
 namespace {

@@ -53,14 +53,17 @@ def entry_lines(name, entry):
     return lines
 
 
-def twin_toml(head, covariates, networks, facts):
+def twin_toml(head, covariates, networks, facts, tables=None):
     """Text of twin.toml.
 
     networks  dicts; a list of dicts in one becomes tables below it ([[networks.taps]])
     facts     {property: (value, source)}: what the twin assumes about the screen and the pixels
+    tables    {name: dict}: further tables, likewise
     """
     lines = [f"format = {BUNDLE_FORMAT}"]
     lines += [f"{key} = {toml_value(value)}" for key, value in head.items()]
+    for name, entry in (tables or {}).items():
+        lines += ["", f"[{name}]", *entry_lines(name, entry)]
     for name, entries in (("covariates", covariates), ("networks", networks)):
         for entry in entries:
             lines += ["", f"[[{name}]]", *entry_lines(name, entry)]
@@ -105,10 +108,12 @@ def stored_array(array):
     return np.asarray(array, dtype=array.dtype if kept else np.float32, order="C")
 
 
-def write_bundle(folder, head, covariates, networks, facts, units, tensors, files=None):
+def write_bundle(folder, head, covariates, networks, facts, units, tensors, files=None,
+                 tables=None):
     """Writes the folder; an existing bundle of that name is replaced as a whole.
 
-    files  {name: bytes}: what else the folder holds
+    files   {name: bytes}: what else the folder holds
+    tables  of twin_toml
     """
     folder = Path(folder)
     arrays = {}
@@ -120,7 +125,7 @@ def write_bundle(folder, head, covariates, networks, facts, units, tensors, file
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         os.chmod(work, 0o755)
-        (work / "twin.toml").write_text(twin_toml(head, covariates, networks, facts),
+        (work / "twin.toml").write_text(twin_toml(head, covariates, networks, facts, tables),
                                         encoding="utf-8")
         (work / "units.csv").write_text(unit_csv(units), encoding="utf-8")
         (work / "weights.safetensors").write_bytes(save(arrays))

@@ -6,6 +6,7 @@
 #include "kernels/launch_without_cuda.hpp"
 #endif
 #include "kernels/response_bodies.hpp"
+#include "kernels/unit_bodies.hpp"
 
 namespace twinscreen {
 
@@ -17,5 +18,12 @@ TWINSCREEN_RUNS_ON_DEVICE(AddToAreas);
 TWINSCREEN_RUNS_ON_DEVICE(FinishAreas);
 TWINSCREEN_RUNS_ON_DEVICE(BlankRows);
 TWINSCREEN_RUNS_ON_DEVICE(ClearBytes);
+TWINSCREEN_RUNS_ON_DEVICE(GaborGains<float>);
+TWINSCREEN_RUNS_ON_DEVICE(GaborGains<double>);
+TWINSCREEN_RUNS_ON_DEVICE(GaborCells<float>);
+TWINSCREEN_RUNS_ON_DEVICE(GaborCells<double>);
+TWINSCREEN_RUNS_ON_DEVICE(SampledUnits);
+TWINSCREEN_RUNS_ON_DEVICE(ProjectedRows<float>);
+TWINSCREEN_RUNS_ON_DEVICE(ProjectedRows<double>);
 
 }  // namespace twinscreen

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <functional>
 #include <map>
 
 #include <ATen/ATen.h>
@@ -12,6 +11,7 @@
 #include "engine/twin/field_readout.hpp"
 #include "engine/twin/graph/program.hpp"
 #include "engine/twin/tap_readout.hpp"
+#include "engine/twin/tensor_trace.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
 
@@ -28,47 +28,6 @@ Shape shape_of(const std::vector<std::int64_t>& extents)
     std::copy(extents.begin(), extents.end(), shape.extent.begin());
     return shape;
 }
-
-/// Wanted values as the network left them: the values of many taps take more memory than the
-/// network.
-class GraphTrace final : public Trace {
-public:
-    using PullBack = std::function<OwnedBatch(std::span<const TapGradient>)>;
-
-    /// pull_back  empty if the forward pass was not asked to keep what a gradient needs
-    GraphTrace(const std::vector<std::size_t>& wanted, const std::vector<at::Tensor>& values,
-               const at::Tensor& images, PullBack pull_back)
-        : pull_back_(std::move(pull_back))
-    {
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-            // The caller's images need not live as long as the trace.
-            const bool is_theirs = values[i].is_alias_of(images);
-            taps_.emplace(wanted[i], is_theirs ? values[i].detach().clone().contiguous()
-                                               : values[i].detach().contiguous());
-        }
-    }
-
-    ConstBatch tap(TapId tap) const override
-    {
-        const auto found = taps_.find(index_of(tap));
-        TWINSCREEN_REQUIRE(found != taps_.end(), internal,
-                           "tap {} was not asked for in this forward pass", index_of(tap));
-        const at::Tensor& value = found->second;
-        const ElementType type =
-            value.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64;
-        return {value.data_ptr(), type, shape_of(value.sizes().vec())};
-    }
-    OwnedBatch pull_back(std::span<const TapGradient> cotangents, Executor&) override
-    {
-        TWINSCREEN_REQUIRE(pull_back_ != nullptr, internal,
-                           "this forward pass kept nothing for a gradient");
-        return pull_back_(cotangents);
-    }
-
-private:
-    std::map<std::size_t, at::Tensor> taps_;
-    PullBack pull_back_;
-};
 
 class GraphBackbone final : public Backbone {
 public:
@@ -102,13 +61,17 @@ public:
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
-        const std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
-        GraphTrace::PullBack pull_back;
+        const std::vector<at::Tensor> values = program_for(images).run(plan_for(wanted), images);
+        TensorTrace::PullBack pull_back;
         if (request.keep_for_gradient)
             pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
                 return gradient(images, wanted, values, cotangents);
             };
-        return std::make_unique<GraphTrace>(wanted, values, images, std::move(pull_back));
+        std::map<std::size_t, at::Tensor> taps;
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+            // The caller's images need not live as long as the trace.
+            taps.emplace(wanted[i], values[i].is_alias_of(images) ? values[i].clone() : values[i]);
+        return std::make_unique<TensorTrace>(std::move(taps), std::move(pull_back));
     }
 
 private:
@@ -133,7 +96,8 @@ private:
             const at::Tensor& value = values[static_cast<std::size_t>(found - wanted.begin())];
             if (!value.requires_grad()) continue;  // does not depend on the image
             of.push_back(value);
-            given.push_back(tensor_view(cotangent.values.view()).view(value.sizes()));
+            given.push_back(
+                tensor_view(cotangent.values.view()).view(value.sizes()).to(value.device()));
         }
         if (of.empty()) return batch_of(at::zeros_like(images));
         const at::Tensor result = torch::autograd::grad(of, {images}, given, /*retain_graph=*/true,
@@ -149,7 +113,16 @@ private:
         return plans_.emplace(wanted, program_->plan(wanted)).first->second;
     }
 
+    /// The program with its constants beside the images and of their type.
+    const GraphProgram& program_for(const at::Tensor& images)
+    {
+        if (images.is_cpu()) return *program_;
+        if (!on_device_) on_device_ = program_->on(images.device(), images.scalar_type());
+        return *on_device_;
+    }
+
     std::unique_ptr<GraphProgram> program_;
+    std::unique_ptr<GraphProgram> on_device_;  // made when first needed
     InputTransform transform_;
     std::string digest_;
     std::vector<TapSpec> taps_;

@@ -1,0 +1,11 @@
+#include "engine/twin/torch_device.hpp"
+
+namespace twinscreen {
+
+void open_gpu_library() {}
+
+void use_for_networks(const Executor&) {}
+
+void with_device_errors(const Executor&, const std::function<void()>& work) { work(); }
+
+}  // namespace twinscreen

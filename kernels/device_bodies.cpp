@@ -5,6 +5,7 @@
 #else
 #include "kernels/launch_without_cuda.hpp"
 #endif
+#include "kernels/prepare_bodies.hpp"
 #include "kernels/response_bodies.hpp"
 
 namespace twinscreen {
@@ -17,5 +18,6 @@ TWINSCREEN_RUNS_ON_DEVICE(AddToAreas);
 TWINSCREEN_RUNS_ON_DEVICE(FinishAreas);
 TWINSCREEN_RUNS_ON_DEVICE(BlankRows);
 TWINSCREEN_RUNS_ON_DEVICE(ClearBytes);
+TWINSCREEN_RUNS_ON_DEVICE(PrepareImages);
 
 }  // namespace twinscreen

@@ -5,6 +5,7 @@
 #else
 #include "kernels/launch_without_cuda.hpp"
 #endif
+#include "kernels/prepare_bodies.hpp"
 #include "kernels/response_bodies.hpp"
 #include "kernels/unit_bodies.hpp"
 
@@ -16,7 +17,6 @@ namespace twinscreen {
 TWINSCREEN_RUNS_ON_DEVICE(PlaceColumns);
 TWINSCREEN_RUNS_ON_DEVICE(AddToAreas);
 TWINSCREEN_RUNS_ON_DEVICE(FinishAreas);
-TWINSCREEN_RUNS_ON_DEVICE(BlankRows);
 TWINSCREEN_RUNS_ON_DEVICE(ClearBytes);
 TWINSCREEN_RUNS_ON_DEVICE(GaborGains<float>);
 TWINSCREEN_RUNS_ON_DEVICE(GaborGains<double>);
@@ -25,5 +25,6 @@ TWINSCREEN_RUNS_ON_DEVICE(GaborCells<double>);
 TWINSCREEN_RUNS_ON_DEVICE(SampledUnits);
 TWINSCREEN_RUNS_ON_DEVICE(ProjectedRows<float>);
 TWINSCREEN_RUNS_ON_DEVICE(ProjectedRows<double>);
+TWINSCREEN_RUNS_ON_DEVICE(PrepareImages);
 
 }  // namespace twinscreen

@@ -97,6 +97,8 @@ public:
 
     void* allocate_pinned(std::size_t bytes) override
     {
+        // A thread of its own starts at GPU 0, which may be another rank's.
+        cuda_check(cudaSetDevice(ordinal_), "allocating pinned host memory");
         void* block = nullptr;
         cuda_check(cudaMallocHost(&block, bytes),
                    fmt::format("allocating {:.0f} MiB of pinned host memory",
@@ -105,7 +107,9 @@ public:
     }
     void deallocate_pinned(void* block) noexcept override
     {
-        if (block != nullptr) cudaFreeHost(block);
+        if (block == nullptr) return;
+        cudaSetDevice(ordinal_);
+        cudaFreeHost(block);
     }
 
     void copy(Batch to, ConstBatch from) override

@@ -38,7 +38,9 @@ public:
     /// On failure names the bytes wanted and the bytes free.
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void deallocate(void* block) noexcept = 0;
-    /// Host memory that copies reach without a detour.
+    /// Host memory that copies reach without a detour. This one and deallocate_pinned may be called
+    /// by any thread at any time (cudaMallocHost is thread-safe): readers grow their batches. Slow
+    /// on a GPU; freeing may wait for work under way.
     virtual void* allocate_pinned(std::size_t bytes) = 0;
     virtual void deallocate_pinned(void* block) noexcept = 0;
     /// Stream-ordered; type and shape must match. Host memory must be pinned and stay as it is

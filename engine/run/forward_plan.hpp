@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/table.hpp"
+#include "engine/device/placed_array.hpp"
 #include "engine/run/covariates.hpp"
 #include "engine/run/input_reader.hpp"
 #include "engine/twin/twin.hpp"
@@ -39,14 +40,16 @@ public:
     const Table& areas() const noexcept { return areas_; }
     /// Unit of all responses; empty where the twins differ in it.
     std::string response_unit() const;
-    /// Rows of a batch that all compute batches divide.
+    /// Rows of a batch that all compute batches divide, where images run one by one.
     std::uint32_t batch_multiple() const noexcept { return batch_multiple_; }
     /// Multiply-accumulates of one stimulus.
     double macs_per_item() const;
     /// Weights and largest activations [bytes].
     std::size_t memory_bytes() const;
 
-    /// Responses of one input batch. Rows of invalid items are NaN. Independent; one thread.
+    /// Responses of one input batch, in host memory. Rows of invalid items are NaN. Networks take
+    /// their own compute batches, or the whole batch where the executor wants that. Throws
+    /// Error(device) when a GPU fails. Independent; one thread, always with the same executor.
     ///
     /// units  f32 [rows, units], ignored unless wanted; rows >= the batch's item count
     /// areas  f32 [rows, areas], ignored unless wanted
@@ -65,14 +68,21 @@ public:
     std::vector<PassSummary> summarise() const;
 
 private:
-    struct Job;   // one readout of a pass and where its outputs go
-    struct Pass;  // one backbone and its jobs
+    struct Job;        // one readout of a pass and where its outputs go
+    struct Pass;       // one backbone and its jobs
+    struct Workspace;  // memory where the passes run
 
     void build_tables();
     void add_part(std::size_t twin, TwinPart& part, std::size_t first_unit);
     Pass& pass_for(std::size_t twin, const std::shared_ptr<Backbone>& backbone);
-    void run_pass(Pass& pass, const InputBatch& batch, std::int64_t rows, Executor& executor);
-    void average_areas(std::int64_t rows);
+    void list_area_members();
+    Workspace& workspace_for(const InputBatch& batch, Executor& executor);
+    void place_inputs(const InputBatch& batch, Workspace& workspace) const;
+    void run_pass(Pass& pass, std::int64_t rows, Workspace& workspace) const;
+    void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
+                       std::int64_t rows, Workspace& workspace) const;
+    void bring_back(Batch units, Batch areas, Workspace& workspace) const;
+    void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;
     std::span<const TwinCovariates> covariates_;
@@ -89,10 +99,10 @@ private:
     std::size_t unit_count_ = 0;
     std::size_t area_count_ = 0;
 
-    std::vector<double> area_sums_;  // [rows, areas], reused
-    OwnedBatch unit_rows_;           // [rows, units] when only areas are wanted
-    Batch units_out_;
-    Batch areas_out_;
+    PlacedArray<std::int32_t> member_first_;  // of the unfolded units, by area
+    PlacedArray<std::int32_t> member_unit_;
+    PlacedArray<double> member_weight_;
+    std::unique_ptr<Workspace> workspace_;  // made by the first batch
 };
 
 }  // namespace twinscreen

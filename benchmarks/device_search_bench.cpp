@@ -192,8 +192,9 @@ double candidates_of(std::uint32_t generations)
     return static_cast<double>(settings.population + sets_per_generation(settings)) * generations;
 }
 
-void measure_searches(PairSimilarity& similarity, DevicePairs& pairs, const Options& options,
-                      Figures& figures)
+/// upload_s  that taking the similarities over took
+void measure_searches(PairSimilarity& similarity, DevicePairs& pairs, double upload_s,
+                      const Options& options, Figures& figures)
 {
     double both = 0.0, host_both = 0.0;
     bool is_same = true;
@@ -219,6 +220,7 @@ void measure_searches(PairSimilarity& similarity, DevicePairs& pairs, const Opti
         both += begin_s + seconds;
     }
     figures.add("pair of chains", both, "s");
+    figures.add("pair of chains and similarities taken over", both + upload_s, "s");
     figures.add("pair of chains: candidates", 2.0 * candidates_of(options.generations) / both,
                 "sets/s");
     figures.add("pair of chains on one core: candidates",
@@ -259,7 +261,7 @@ void run(const Options& options)
     figures.add("bytes of similarities", static_cast<double>(stored_bytes(options.items, 1)),
                 "bytes");
     measure_steps(*pairs, options.items, figures);
-    measure_searches(*similarity, *pairs, options, figures);
+    measure_searches(*similarity, *pairs, upload_s, options, figures);
     const auto factors =
         factors_on({{patterns.area(0), 1.0F}}, {{patterns.area(1), 1.0F}}, *executor);
     fmt::print("from patterns of {} units instead of stored similarities:\n", units);

@@ -18,6 +18,11 @@ protected:
 
 TEST_F(GpuSearch, ScoresSetsAsTheHostDoesToTheLastBit) { searches::expect_same_scores(*executor); }
 
+TEST_F(GpuSearch, LooksAtTheTwoAreasThatAreCompared)
+{
+    searches::expect_same_scores_of_some_areas(*executor);
+}
+
 TEST_F(GpuSearch, DrawsTheSetsOfTheHost) { searches::expect_same_draws(*executor); }
 
 TEST_F(GpuSearch, GoesThroughTheStatesOfTheHost) { searches::expect_same_searches(*executor); }

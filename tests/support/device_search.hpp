@@ -108,6 +108,22 @@ inline void expect_same_scores(Executor& executor)
     }
 }
 
+/// Two of three areas, the second before the first.
+inline void expect_same_scores_of_some_areas(Executor& executor)
+{
+    const std::vector<float> values =
+        patterns::stored_values({study().first, study().second, study().first});
+    const StoredSimilarities stored{values.data(), 150, 3, 2, 1};
+    Ids sets(std::size_t{70} * 20);
+    draw_sets(set_address(1, DrawStream::null_draw, 0, 0, 0), 150, 20, sets);
+    std::vector<double> expected(70);
+    from_stored(stored)->score_sets(sets, 20, expected);
+
+    const auto pairs = stored_on(stored, executor);
+
+    EXPECT_TRUE(have_same_bits(scores_on(executor, *pairs, sets, 20, Objective::align), expected));
+}
+
 /// Sets of 50 of 100 items: Floyd's rule has much to repair.
 inline void expect_same_draws(Executor& executor)
 {

@@ -14,6 +14,11 @@ TEST_F(EmulatedSearch, ScoresSetsAsTheHostDoesToTheLastBit)
     searches::expect_same_scores(*executor);
 }
 
+TEST_F(EmulatedSearch, LooksAtTheTwoAreasThatAreCompared)
+{
+    searches::expect_same_scores_of_some_areas(*executor);
+}
+
 TEST_F(EmulatedSearch, DrawsTheSetsOfTheHost) { searches::expect_same_draws(*executor); }
 
 TEST_F(EmulatedSearch, GoesThroughTheStatesOfTheHost) { searches::expect_same_searches(*executor); }

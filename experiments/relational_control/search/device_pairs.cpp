@@ -94,13 +94,19 @@ void gather_pairs(const StoredSimilarities& stored, std::int64_t first, std::int
     const auto begin = static_cast<std::uint64_t>(first);
     std::uint64_t row = row_of_pair(begin);
     std::uint64_t column = begin - row * (row - 1) / 2;
+    const bool are_only_two = stored.areas == 2 && stored.first == 0 && stored.second == 1;
     for (auto left = static_cast<std::uint64_t>(count); left > 0; ++row, column = 0) {
         const std::uint64_t here = std::min(left, row - column);
         const float* pair = stored.pair(row, column);
-        for (std::uint64_t at = 0; at < here; ++at, pair += stored.areas) {
-            *to++ = pair[stored.first];
-            *to++ = pair[stored.second];
+        if (are_only_two) {
+            std::copy_n(pair, 2 * here, to);
+        } else {
+            for (std::uint64_t at = 0; at < here; ++at, pair += stored.areas) {
+                to[2 * at] = pair[stored.first];
+                to[2 * at + 1] = pair[stored.second];
+            }
         }
+        to += 2 * here;
         left -= here;
     }
 }

@@ -64,6 +64,7 @@ public:
 
     ~CudaExecutor() override
     {
+        kept_.reset();
         cudaStreamSynchronize(stream_);
         cudaStreamDestroy(stream_);
     }
@@ -139,23 +140,39 @@ public:
         std::size_t free = 0;
         std::size_t total = 0;
         cuda_check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
-        return free;
+        return free + pool_bytes(cudaMemPoolAttrReservedMemCurrent) -
+               pool_bytes(cudaMemPoolAttrUsedMemCurrent);
     }
 
+    std::unique_ptr<Kept>& kept() noexcept override { return kept_; }
+
 private:
+    cudaMemPool_t pool() const
+    {
+        cudaMemPool_t pool = nullptr;
+        cuda_check(cudaDeviceGetDefaultMemPool(&pool, ordinal_), "asking for the GPU's memory");
+        return pool;
+    }
+
+    std::uint64_t pool_bytes(cudaMemPoolAttr what) const
+    {
+        std::uint64_t bytes = 0;
+        cuda_check(cudaMemPoolGetAttribute(pool(), what, &bytes), "asking for the GPU's memory");
+        return bytes;
+    }
+
     /// Blocks freed on the stream serve the next allocation instead of going back to the driver.
     void keep_freed_memory(const std::string& doing) const
     {
-        cudaMemPool_t pool = nullptr;
-        cuda_check(cudaDeviceGetDefaultMemPool(&pool, ordinal_), doing);
         std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-        cuda_check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), doing);
+        cuda_check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrReleaseThreshold, &keep), doing);
     }
 
     int ordinal_;
     std::string name_;
     cudaStream_t stream_ = nullptr;
     std::uint64_t waits_ = 0;
+    std::unique_ptr<Kept> kept_;
 };
 
 }  // namespace

@@ -306,21 +306,20 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
                          {member_first_.on(executor), member_unit_.on(executor),
                           member_weight_.on(executor)},
                          w.units_view, w.areas_view, executor);
-        if (w.is_staged) bring_back(units, areas, w);
+        if (w.is_staged) bring_back(rows, units, areas, w);
     });
     blank_invalid_rows(batch.valid, units, areas);
 }
 
-void ForwardPlan::bring_back(Batch units, Batch areas, Workspace& w) const
+void ForwardPlan::bring_back(std::int64_t rows, Batch units, Batch areas, Workspace& w) const
 {
-    const std::int64_t rows = wants_.units ? units.shape.extent[0] : areas.shape.extent[0];
     const Batch units_back = rows_of(w.units_back.view(), 0, rows);
     const Batch areas_back = rows_of(w.areas_back.view(), 0, rows);
     if (wants_.units) w.executor->copy(units_back, w.units_view);
     if (wants_.areas) w.executor->copy(areas_back, w.areas_view);
     w.executor->synchronize();
-    if (wants_.units) std::memcpy(units.data, units_back.data, bytes_of(units));
-    if (wants_.areas) std::memcpy(areas.data, areas_back.data, bytes_of(areas));
+    if (wants_.units) std::memcpy(units.data, units_back.data, bytes_of(units_back));
+    if (wants_.areas) std::memcpy(areas.data, areas_back.data, bytes_of(areas_back));
 }
 
 /// NaN in the responses to pictures that could not be read.

@@ -81,7 +81,7 @@ private:
     void run_pass(Pass& pass, std::int64_t rows, Workspace& workspace) const;
     void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
                        std::int64_t rows, Workspace& workspace) const;
-    void bring_back(Batch units, Batch areas, Workspace& workspace) const;
+    void bring_back(std::int64_t rows, Batch units, Batch areas, Workspace& workspace) const;
     void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;

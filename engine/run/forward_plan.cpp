@@ -6,6 +6,8 @@
 #include <map>
 #include <numeric>
 
+#include "engine/base/failpoint.hpp"
+#include "engine/device/device_error.hpp"
 #include "engine/run/prepare_batch.hpp"
 #include "engine/twin/torch_device.hpp"
 #include "kernels/response_rows.hpp"
@@ -298,6 +300,8 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
     w.units_view = w.units.is_empty() ? units : rows_of(w.units.view(), 0, rows);
     w.areas_view = w.areas.is_empty() ? areas : rows_of(w.areas.view(), 0, rows);
     with_device_errors(executor, [&] {
+        if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
+            throw device_error(code, "injected", "computing a batch");
         place_inputs(batch, w);
         if (wants_.areas) clear(w.sums.view(), executor);
         for (const auto& pass : passes_) run_pass(*pass, rows, w);

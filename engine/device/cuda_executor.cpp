@@ -177,6 +177,8 @@ private:
 
 }  // namespace
 
+bool built_for_gpus() noexcept { return true; }
+
 VisibleGpus visible_gpus()
 {
     VisibleGpus gpus;

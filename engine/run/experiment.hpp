@@ -55,6 +55,7 @@ struct StagePlan {
     Identity settings;  ///< what results depend on besides plan, twins, stimuli and seed
     std::shared_ptr<ForwardPlan> forward;
     bool reads_stimuli = true;          ///< false: no shard declares reads
+    bool looks_at_canvases = false;     ///< shards read the networks' inputs themselves
     std::string items_are = "stimuli";  ///< for people: "fits", "null draws"
 };
 

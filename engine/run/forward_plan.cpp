@@ -1,6 +1,7 @@
 #include "engine/run/forward_plan.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -45,8 +46,17 @@ struct ForwardPlan::Workspace {
     ExecutorMemory sums;                  // f64 [rows, areas]
     ExecutorMemory units;                 // f32 [rows, units]
     ExecutorMemory areas;                 // f32 [rows, areas]
-    ExecutorMemory units_back;            // pinned
-    ExecutorMemory areas_back;            // pinned
+    /// Results on their way to the host: one batch is read while the next one comes.
+    struct Return {
+        ExecutorMemory units;  // pinned
+        ExecutorMemory areas;  // pinned
+        std::vector<std::uint8_t> valid;
+        std::unique_ptr<Milestone> is_there;
+    };
+    std::array<Return, 2> returns;
+    std::size_t first_return = 0;
+    std::size_t on_their_way = 0;
+    std::unique_ptr<Milestone> inputs_taken;
 
     std::vector<ConstBatch> canvas_views;     // of this batch
     std::vector<ConstBatch> covariate_views;  // of this batch
@@ -263,8 +273,12 @@ ForwardPlan::Workspace& ForwardPlan::workspace_for(const InputBatch& batch, Exec
         w.covariates.emplace_back(executor, covariate.type(), covariate.shape());
     constexpr auto pinned = ExecutorMemory::Place::pinned;
     w.areas = ExecutorMemory(executor, ElementType::f32, areas);
-    w.units_back = ExecutorMemory(executor, ElementType::f32, units, pinned);
-    w.areas_back = ExecutorMemory(executor, ElementType::f32, areas, pinned);
+    for (Workspace::Return& back : w.returns)
+        back = {ExecutorMemory(executor, ElementType::f32, units, pinned),
+                ExecutorMemory(executor, ElementType::f32, areas, pinned),
+                {},
+                executor.make_milestone()};
+    w.inputs_taken = executor.make_milestone();
     return w;
 }
 
@@ -291,39 +305,91 @@ void ForwardPlan::place_inputs(const InputBatch& batch, Workspace& w) const
         w.executor->copy(w.covariates[number].view(), batch.covariates[number].view());
         w.covariate_views.push_back(w.covariates[number].view());
     }
+    w.inputs_taken->set();
 }
 
 void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executor& executor)
 {
+    if (executor.wants_whole_batches()) {
+        start(batch, executor);
+        const Responses found = finish();
+        if (wants_.units) std::memcpy(units.data, found.units.data, bytes_of(found.units));
+        if (wants_.areas) std::memcpy(areas.data, found.areas.data, bytes_of(found.areas));
+        return;
+    }
     Workspace& w = workspace_for(batch, executor);
-    const auto rows = static_cast<std::int64_t>(batch.items.count);
-    w.units_view = w.units.is_empty() ? units : rows_of(w.units.view(), 0, rows);
-    w.areas_view = w.areas.is_empty() ? areas : rows_of(w.areas.view(), 0, rows);
-    with_device_errors(executor, [&] {
-        if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
-            throw device_error(code, "injected", "computing a batch");
-        place_inputs(batch, w);
-        if (wants_.areas) clear(w.sums.view(), executor);
-        for (const auto& pass : passes_) run_pass(*pass, rows, w);
-        if (wants_.areas)
-            finish_areas(rows_of(w.sums.view(), 0, rows),
-                         {member_first_.on(executor), member_unit_.on(executor),
-                          member_weight_.on(executor)},
-                         w.units_view, w.areas_view, executor);
-        if (w.is_staged) bring_back(rows, units, areas, w);
-    });
+    w.units_view = w.units.is_empty() ? units : w.units.view();
+    w.areas_view = areas;
+    compute(batch, w);
     blank_invalid_rows(batch.valid, units, areas);
 }
 
-void ForwardPlan::bring_back(std::int64_t rows, Batch units, Batch areas, Workspace& w) const
+void ForwardPlan::start(const InputBatch& batch, Executor& executor)
 {
-    const Batch units_back = rows_of(w.units_back.view(), 0, rows);
-    const Batch areas_back = rows_of(w.areas_back.view(), 0, rows);
-    if (wants_.units) w.executor->copy(units_back, w.units_view);
-    if (wants_.areas) w.executor->copy(areas_back, w.areas_view);
-    w.executor->synchronize();
-    if (wants_.units) std::memcpy(units.data, units_back.data, bytes_of(units_back));
-    if (wants_.areas) std::memcpy(areas.data, areas_back.data, bytes_of(areas_back));
+    Workspace& w = workspace_for(batch, executor);
+    TWINSCREEN_REQUIRE(w.on_their_way < w.returns.size(), internal,
+                       "a third batch was started before the first one was finished");
+    w.units_view = w.units.view();
+    w.areas_view = w.areas.view();
+    with_device_errors(executor, [&] {
+        if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
+            throw device_error(code, "injected", "computing a batch");
+        compute(batch, w);
+        send_back(batch, w);
+    });
+}
+
+void ForwardPlan::compute(const InputBatch& batch, Workspace& w) const
+{
+    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    Executor& executor = *w.executor;
+    place_inputs(batch, w);
+    if (wants_.areas) clear(w.sums.view(), executor);
+    for (const auto& pass : passes_) run_pass(*pass, rows, w);
+    if (!wants_.areas) return;
+    finish_areas(
+        rows_of(w.sums.view(), 0, rows),
+        {member_first_.on(executor), member_unit_.on(executor), member_weight_.on(executor)},
+        w.units_view, rows_of(w.areas_view, 0, rows), executor);
+}
+
+void ForwardPlan::send_back(const InputBatch& batch, Workspace& w) const
+{
+    Workspace::Return& back = w.returns[(w.first_return + w.on_their_way) % w.returns.size()];
+    back.valid = batch.valid;
+    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    const auto send = [&](const ExecutorMemory& to, Batch from) {
+        w.executor->copy(rows_of(to.view(), 0, rows), rows_of(from, 0, rows));
+    };
+    if (wants_.units) send(back.units, w.units_view);
+    if (wants_.areas) send(back.areas, w.areas_view);
+    back.is_there->set();
+    ++w.on_their_way;
+}
+
+void ForwardPlan::wait_for_inputs()
+{
+    if (workspace_ && workspace_->on_their_way > 0) workspace_->inputs_taken->wait();
+}
+
+ForwardPlan::Responses ForwardPlan::finish()
+{
+    TWINSCREEN_REQUIRE(workspace_ && workspace_->on_their_way > 0, internal,
+                       "a batch was finished that was not started");
+    Workspace& w = *workspace_;
+    Workspace::Return& back = w.returns[w.first_return];
+    w.first_return = (w.first_return + 1) % w.returns.size();
+    --w.on_their_way;
+    back.is_there->wait();
+    const auto rows = static_cast<std::int64_t>(back.valid.size());
+    const Responses found{rows_of(back.units.view(), 0, rows), rows_of(back.areas.view(), 0, rows)};
+    blank_invalid_rows(back.valid, found.units, found.areas);
+    return found;
+}
+
+void ForwardPlan::forget_started()
+{
+    while (workspace_ && workspace_->on_their_way > 0) static_cast<void>(finish());
 }
 
 /// NaN in the responses to pictures that could not be read.

@@ -38,6 +38,9 @@ public:
     const Table& units() const noexcept { return units_; }
     /// One row per (twin, subject, area), in order of appearance: twin, subject, area, unit_count.
     const Table& areas() const noexcept { return areas_; }
+    /// Columns of `units` and `areas` of a batch: 0 where they are not wanted.
+    std::size_t unit_columns() const noexcept { return wants_.units ? unit_count_ : 0; }
+    std::size_t area_columns() const noexcept { return wants_.areas ? area_count_ : 0; }
     /// Unit of all responses; empty where the twins differ in it.
     std::string response_unit() const;
     /// Rows of a batch that all compute batches divide, where images run one by one.
@@ -54,6 +57,21 @@ public:
     /// units  f32 [rows, units], ignored unless wanted; rows >= the batch's item count
     /// areas  f32 [rows, areas], ignored unless wanted
     void run(const InputBatch& batch, Batch units, Batch areas, Executor& executor);
+
+    /// The same in two halves, for executors that want whole batches: `start` gives the work to the
+    /// executor and returns; up to two batches may be on their way. The batch must stay as it is
+    /// until `wait_for_inputs`, which waits for the last one started.
+    void start(const InputBatch& batch, Executor& executor);
+    void wait_for_inputs();
+    /// In pinned memory, until the second `start` after this call.
+    struct Responses {
+        Batch units;  ///< f32 [rows, units]; only where wanted
+        Batch areas;  ///< f32 [rows, areas]; only where wanted
+    };
+    /// Of the batch that was started first.
+    Responses finish();
+    /// Waits for whatever is on its way, and forgets it.
+    void forget_started();
 
     /// One line per backbone pass, for `plan`.
     struct PassSummary {
@@ -81,7 +99,8 @@ private:
     void run_pass(Pass& pass, std::int64_t rows, Workspace& workspace) const;
     void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
                        std::int64_t rows, Workspace& workspace) const;
-    void bring_back(std::int64_t rows, Batch units, Batch areas, Workspace& workspace) const;
+    void compute(const InputBatch& batch, Workspace& workspace) const;
+    void send_back(const InputBatch& batch, Workspace& workspace) const;
     void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;

@@ -226,7 +226,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     settings.on_bad_image = run.campaign.run.on_bad_image;
     settings.stop = &run.stop;
     Executor& executor = *run.campaign.executor;
-    if (executor.wants_whole_batches()) settings.pack_for = &executor;
+    if (executor.wants_whole_batches() && !stage.looks_at_canvases) settings.pack_for = &executor;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
     StageScratch scratch = scratch_of(run, stage);

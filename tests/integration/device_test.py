@@ -3,6 +3,7 @@ as on the processor, the same bytes for any number of ranks and after a kill, an
 there is no GPU or when one fails in the middle."""
 
 import harness
+import same_bits_test
 import tiny_bundle
 from harness import RESUMABLE, Workplace, content_hash, refused, run, start
 
@@ -63,6 +64,20 @@ def bytes_depend_on_no_number_of_ranks(place):
         assert content_hash(place / f"ranks{ranks}") == content_hash(place / "emulated")
 
 
+def every_experiment_gives_its_bytes_on_any_number_of_ranks(place):
+    same_bits_test.make_inputs(place)
+    without_twins = "[[stimuli]]" + same_bits_test.INPUTS.split("[[stimuli]]")[1]
+    texts = {name: same_bits_test.INPUTS + text
+             for name, text in same_bits_test.EXPERIMENTS.items()}
+    texts["baselines"] = without_twins + same_bits_test.EXPERIMENTS["encoding_score"]
+    for name, text in texts.items():
+        campaign = place.write(f"{name}.toml", text)
+        for ranks in (1, 3):
+            run("run", campaign, "--out", place / f"{name}{ranks}", "--set",
+                "run.device='emulated'", ranks=ranks)
+        assert content_hash(place / f"{name}1") == content_hash(place / f"{name}3"), name
+
+
 def a_killed_job_goes_on_with_the_same_bytes(place):
     with start("run", place / "campaign.toml", "--out", place / "killed", "--set",
                "run.device='emulated'", ranks=2) as job:
@@ -111,6 +126,7 @@ def main():
             place.write(f"pictures/{number}.png", harness.tiny_png(number))
         harness.run_checks(
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
+            every_experiment_gives_its_bytes_on_any_number_of_ranks,
             a_killed_job_goes_on_with_the_same_bytes, a_store_stays_with_its_device,
             a_gpu_that_is_not_there_is_named, a_gpu_that_fails_leaves_a_store_that_goes_on)
 

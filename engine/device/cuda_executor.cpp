@@ -83,7 +83,7 @@ public:
         const cudaError_t code = cudaMallocAsync(&block, bytes, stream_);
         if (code == cudaErrorMemoryAllocation) {
             cudaGetLastError();  // it is told here; the next call must not find it again
-            throw device_error(code, cudaGetErrorString(code),
+            throw_device_error(code, cudaGetErrorString(code),
                                fmt::format("allocating {:.0f} MiB on GPU {} ({:.0f} MiB are free)",
                                            static_cast<double>(bytes) / mib, ordinal_,
                                            static_cast<double>(free_bytes()) / mib));

@@ -55,4 +55,12 @@ Error device_error(int code, std::string_view text, std::string_view doing)
             std::string(known->next_step)};
 }
 
+void throw_device_error(int code, std::string_view text, std::string_view doing)
+{
+    constexpr int out_of_memory = 2;  // cudaErrorMemoryAllocation
+    const Error error = device_error(code, text, doing);
+    if (code == out_of_memory) throw OutOfDeviceMemory(error);
+    throw error;
+}
+
 }  // namespace twinscreen

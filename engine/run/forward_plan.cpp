@@ -333,7 +333,7 @@ void ForwardPlan::start(const InputBatch& batch, Executor& executor)
     w.areas_view = w.areas.view();
     with_device_errors(executor, [&] {
         if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
-            throw device_error(code, "injected", "computing a batch");
+            throw_device_error(code, "injected", "computing a batch");
         compute(batch, w);
         send_back(batch, w);
     });
@@ -391,6 +391,8 @@ void ForwardPlan::forget_started()
 {
     while (workspace_ && workspace_->on_their_way > 0) static_cast<void>(finish());
 }
+
+void ForwardPlan::give_back_memory() { workspace_.reset(); }
 
 /// NaN in the responses to pictures that could not be read.
 void ForwardPlan::blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units,

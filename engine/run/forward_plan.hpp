@@ -72,6 +72,8 @@ public:
     Responses finish();
     /// Waits for whatever is on its way, and forgets it.
     void forget_started();
+    /// Of the executor; taken again by the next batch.
+    void give_back_memory();
 
     /// One line per backbone pass, for `plan`.
     struct PassSummary {

@@ -9,6 +9,7 @@
 #include "engine/base/log.hpp"
 #include "engine/comm/heartbeat.hpp"
 #include "engine/run/agreement.hpp"
+#include "engine/run/fitting_batch.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/rank_agreement.hpp"
 #include "engine/run/reader_threads.hpp"
@@ -265,15 +266,35 @@ bool combine_stage(Run& run, const StagePlan& stage, ResultSink& sink)
     return stopped[0] == 0.0;
 }
 
+/// Collective, same answer on every rank.
+bool begins_anew(const Run& run, const StagePlan& stage)
+{
+    std::error_code ignored;
+    const bool is_missing =
+        run.communicator.rank() == 0 && !std::filesystem::exists(store_file(run, stage), ignored);
+    std::array<double, 1> anew{is_missing ? 1.0 : 0.0};
+    run.communicator.all_reduce(anew, Reduction::max);
+    return anew[0] > 0.0;
+}
+
+/// Before there is a store, which would be bound to the size of its batches.
+void require_room_on_device(const Run& run, const StagePlan& stage)
+{
+    Executor& executor = *run.campaign.executor;
+    if (stage.reads_stimuli && executor.wants_whole_batches())
+        require_fitting_batch(*stage.forward, stage.plan.batch_items, executor);
+}
+
 /// Collective. False if the job was asked to stop.
 bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
 {
     StageTools tools;
     const bool is_root = run.communicator.rank() == 0;
     // A store that begins anew takes up nothing from an earlier one.
-    std::error_code ignored;
-    if (is_root && !std::filesystem::exists(store_file(run, stage), ignored))
-        remove_scratch(scratch_folder(run, stage));
+    if (begins_anew(run, stage)) {
+        if (is_root) remove_scratch(scratch_folder(run, stage));
+        agree(run.communicator, [&] { require_room_on_device(run, stage); });
+    }
     agree(run.communicator, [&] {
         tools.sink = open_hdf5_sink(store_options(run, stage), stage.plan, stage.columns,
                                     stage.tables, run.communicator);

@@ -14,6 +14,9 @@ void open_gpu_library();
 /// with algorithms that repeat their bits. Throws Error(device) where LibTorch cannot use the GPU.
 void use_for_networks(const Executor& executor);
 
+/// Gives back what LibTorch keeps of the GPU's memory for later.
+void give_back_unused_memory(const Executor& executor);
+
 /// Runs work on networks; what LibTorch says of a failed GPU becomes Error(device).
 void with_device_errors(const Executor& executor, const std::function<void()>& work);
 

@@ -2,6 +2,7 @@
 #include <string>
 
 #include <ATen/Context.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <c10/util/Exception.h>
@@ -70,15 +71,20 @@ void use_for_networks(const Executor& executor)
     ask_for_repeatable_bits();
 }
 
+void give_back_unused_memory(const Executor& executor)
+{
+    if (executor.space() == MemorySpace::device) c10::cuda::CUDACachingAllocator::emptyCache();
+}
+
 void with_device_errors(const Executor& executor, const std::function<void()>& work)
 {
     try {
         work();
     } catch (const c10::OutOfMemoryError& error) {
-        throw device_error(cudaErrorMemoryAllocation, error.what_without_backtrace(),
+        throw_device_error(cudaErrorMemoryAllocation, error.what_without_backtrace(),
                            "computing a batch");
     } catch (const c10::AcceleratorError& error) {
-        throw device_error(error.get_error_code(), error.what_without_backtrace(),
+        throw_device_error(error.get_error_code(), error.what_without_backtrace(),
                            "computing a batch");
     } catch (const c10::Error& error) {
         if (executor.space() == MemorySpace::host) throw;

@@ -34,7 +34,7 @@ measures = ["units", "area_mean", "moments", "top_k"]
 OF_ITS_SPREAD = 1e-4  # sums in another order
 DEVICE_FAILED = 5
 STORE_REFUSED = 4
-ECC = 214  # a cudaError_t: memory that cannot be corrected
+OUT_OF_MEMORY, ECC = 2, 214  # cudaError_t
 
 
 def go_on(place, name, device, **options):
@@ -107,7 +107,7 @@ def a_gpu_that_is_not_there_is_named(place):
 
 def a_gpu_that_fails_leaves_a_store_that_goes_on(place):
     with start("run", place / "campaign.toml", "--out", place / "failed", "--set",
-               "run.device='emulated'", failpoint=harness.DeviceFault(ECC, batch=9)) as job:
+               "run.device='emulated'", failpoint=harness.DeviceFault(ECC, batch=10)) as job:
         result = job.wait()
     assert result.code == DEVICE_FAILED, result
     for words in ("memory that cannot be corrected (ECC)", "while running shard",
@@ -116,6 +116,17 @@ def a_gpu_that_fails_leaves_a_store_that_goes_on(place):
     assert 0 < harness.shards_reported(place / "failed") < 10
     go_on(place, "failed", "emulated")
     assert content_hash(place / "failed") == content_hash(place / "emulated")
+
+
+def a_batch_that_does_not_fit_is_told_with_one_that_does(place):
+    campaign = place.write("large.toml", CAMPAIGN)
+    command = ("run", campaign, "--out", place / "large", "--set", "run.device='emulated'")
+    with start(*command, failpoint=harness.DeviceFault(OUT_OF_MEMORY, batch=1)) as job:
+        result = job.wait()
+    assert result.code == DEVICE_FAILED, result
+    for words in ("a batch of 32 pictures does not fit", "[run] batch_items = 16"):
+        assert words in result.output, result
+    run(*command, "--set", "run.batch_items=16")  # no store stands in the way
 
 
 def main():
@@ -128,6 +139,7 @@ def main():
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
             a_killed_job_goes_on_with_the_same_bytes, a_store_stays_with_its_device,
+            a_batch_that_does_not_fit_is_told_with_one_that_does,
             a_gpu_that_is_not_there_is_named, a_gpu_that_fails_leaves_a_store_that_goes_on)
 
 

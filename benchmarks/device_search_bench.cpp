@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "benchmarks/bench_support.hpp"
+#include "benchmarks/device_figures.hpp"
 #include "benchmarks/rnc_study.hpp"
 #include "engine/base/memory.hpp"
 #include "engine/device/gpus.hpp"
@@ -60,28 +61,6 @@ Options options_of(std::span<char*> arguments)
         "at least 100 items and one generation");
     return options;
 }
-
-/// What is printed is what is written.
-class Figures {
-public:
-    void add(const std::string& name, const nlohmann::ordered_json& value, const std::string& unit)
-    {
-        fmt::print(
-            "{:<44} {} {}\n", name,
-            value.is_number_float() ? fmt::format("{:.6g}", value.get<double>()) : value.dump(),
-            unit);
-        std::fflush(stdout);
-        all_[name] =
-            unit.empty() ? value : nlohmann::ordered_json{{"value", value}, {"unit", unit}};
-    }
-
-    void add_part(const std::string& name, const Figures& part) { all_[name] = part.all_; }
-
-    void write(const std::string& file) const { std::ofstream(file) << all_.dump(2) << '\n'; }
-
-private:
-    nlohmann::ordered_json all_;
-};
 
 SearchSettings settings_of(Objective objective, std::uint32_t generations)
 {
@@ -229,23 +208,10 @@ void measure_searches(PairSimilarity& similarity, DevicePairs& pairs, double upl
     TWINSCREEN_REQUIRE(is_same, internal, "the search is not that of the host");
 }
 
-std::unique_ptr<Executor> chosen_executor(const Options& options, Figures& figures)
-{
-    const VisibleGpus gpus = visible_gpus();
-    const bool on_gpu = !gpus.names.empty() && !options.emulated;
-    auto executor = on_gpu ? make_gpu_executor(0) : make_emulated_executor();
-    figures.add("device", executor->name(), "");
-    figures.add("is_gpu", on_gpu, "");
-    if (!on_gpu)
-        fmt::print("no GPU was used ({}): these are figures of the processor\n",
-                   options.emulated ? "--emulated" : gpus.why_none);
-    return executor;
-}
-
 void run(const Options& options)
 {
     Figures figures;
-    const auto executor = chosen_executor(options, figures);
+    const auto executor = chosen_executor(options.emulated, figures);
     figures.add("items", options.items, "");
     figures.add("set_size", SearchSettings{}.set_size, "");
     figures.add("generations", options.generations, "");

@@ -52,7 +52,8 @@ public:
 
     /// Responses of one input batch, in host memory. Rows of invalid items are NaN. Networks take
     /// their own compute batches, or the whole batch where the executor wants that. Throws
-    /// Error(device) when a GPU fails. Independent; one thread, always with the same executor.
+    /// Error(device) when a GPU fails. Independent; one thread; the
+    /// executor must outlive the plan.
     ///
     /// units  f32 [rows, units], ignored unless wanted; rows >= the batch's item count
     /// areas  f32 [rows, areas], ignored unless wanted

@@ -59,8 +59,8 @@ unpacked=$work/packages
 rm -rf -- "$work"
 mkdir -p -- "$work/logs" "$work/figures" "$(dirname -- "$out")"
 # Steps beside the build take this long at most; benchmarks share what is left after the tests.
-unpack_limit=60 configure_limit=60 test_limit=90 benchmark_limit=60 report_time=5
-build_limit=$((seconds - unpack_limit - configure_limit - test_limit - benchmark_limit))
+unpack_limit=60 configure_limit=60 test_limit=90 bundle_limit=40 benchmark_limit=60 report_time=5
+build_limit=$((seconds - unpack_limit - configure_limit - test_limit - bundle_limit - benchmark_limit))
 
 seconds_left() { echo $((seconds - SECONDS - report_time)); }
 
@@ -129,6 +129,17 @@ unpack()
     use_offline_packages
 }
 
+# Networks of common shapes with random weights, where python3 holds torchvision: speed does not depend on them.
+make_bundles()
+{
+    local name
+    for name in resnet50 vit_b_32; do
+        PYTHONDONTWRITEBYTECODE=1 python3 "$twinscreen_root/engine/twin/converters/export_model.py" torch \
+            "torchvision.models:$name" "$work/bundles/$name" --name "$name" \
+            --mean 123.675,116.28,103.53 --scale 58.395,57.12,57.375 || return
+    done
+}
+
 # run_benchmark NAME: with a watch on the clocks, as nobody sets them.
 run_benchmark()
 {
@@ -136,7 +147,9 @@ run_benchmark()
     nvidia-smi --query-gpu=index,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv,noheader,nounits \
         --loop-ms=500 > "$work/figures/$name.clocks" 2> /dev/null &
     watch=$!
-    timed "$name" "$benchmark_limit" "$build/benchmarks/$name" --json "$work/figures/$name.json" || true
+    local options=(--json "$work/figures/$name.json")
+    [[ $name != device_forward_bench ]] || options+=(--bundles "$work/bundles")
+    timed "$name" "$benchmark_limit" "$build/benchmarks/$name" "${options[@]}" || true
     kill "$watch" 2> /dev/null || true
     wait "$watch" 2> /dev/null || true
 }
@@ -163,6 +176,10 @@ gpu_query index,name,uuid,driver_version,compute_cap,memory.total,clocks.sm,cloc
     > "$work/figures/gpus.csv"
 timed tests "$test_limit" ctest --test-dir "$build" --label-regex '^gpu$' --output-on-failure --no-tests=error \
     --timeout 60 --output-junit "$work/figures/tests.xml" || true
+mkdir -p -- "$work/bundles"
+export -f make_bundles
+export twinscreen_root work
+timed bundles "$bundle_limit" bash -c make_bundles || true
 for name in "${benchmarks[@]}"; do
     [[ ! -x $build/benchmarks/$name ]] || run_benchmark "$name"
 done

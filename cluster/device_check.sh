@@ -174,12 +174,13 @@ if ! nvidia-smi -L > /dev/null 2>&1; then
 fi
 gpu_query index,name,uuid,driver_version,compute_cap,memory.total,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.limit,ecc.mode.current \
     > "$work/figures/gpus.csv"
-timed tests "$test_limit" ctest --test-dir "$build" --label-regex '^gpu$' --output-on-failure --no-tests=error \
-    --timeout 60 --output-junit "$work/figures/tests.xml" || true
 mkdir -p -- "$work/bundles"
 export -f make_bundles
 export twinscreen_root work
 timed bundles "$bundle_limit" bash -c make_bundles || true
+export TWINSCREEN_BUNDLES=$work/bundles
+timed tests "$test_limit" ctest --test-dir "$build" --label-regex '^gpu$' --output-on-failure --no-tests=error \
+    --timeout 60 --output-junit "$work/figures/tests.xml" || true
 for name in "${benchmarks[@]}"; do
     [[ ! -x $build/benchmarks/$name ]] || run_benchmark "$name"
 done

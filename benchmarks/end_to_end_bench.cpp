@@ -271,11 +271,11 @@ private:
 
     Case case_;
     fs::path folder_;
+    std::unique_ptr<Executor> executor_ = make_host_executor();
     Campaign campaign_;
     StagePlan stage_;
     StageScratch stage_scratch_{folder_ / "scratch", "bench"};
     ShardScratch scratch_{stage_scratch_, ShardId{0}};
-    std::unique_ptr<Executor> executor_ = make_host_executor();
     std::unique_ptr<Communicator> communicator_ = make_local_communicator();
     std::vector<InputBatch> batches_;
     Rows first_rows_;  // results of a whole shard

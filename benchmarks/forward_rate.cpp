@@ -37,6 +37,7 @@ InputBatch noise(const ForwardPlan& plan, std::uint32_t rows)
 void run(const std::filesystem::path& bundle, std::uint64_t stimuli, int threads)
 {
     set_compute_threads(threads);
+    const auto executor = make_host_executor();
     std::vector<Twin> twins;
     twins.push_back(load_bundle(bundle));
     const std::vector<TwinCovariates> none(1);
@@ -45,7 +46,6 @@ void run(const std::filesystem::path& bundle, std::uint64_t stimuli, int threads
     const std::uint32_t rows = std::max(plan.batch_multiple(), least_rows);
     const InputBatch batch = noise(plan, rows);
     OwnedBatch units(ElementType::f32, {rows, static_cast<std::int64_t>(plan.units().rows())});
-    const auto executor = make_host_executor();
     plan.run(batch, units.view(), Batch{}, *executor);
     const std::uint64_t batches = (stimuli + rows - 1) / rows;
     const double seconds = seconds_of([&] {

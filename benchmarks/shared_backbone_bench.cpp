@@ -78,13 +78,13 @@ public:
 
 private:
     static constexpr std::int64_t rows = 16;
+    std::unique_ptr<Executor> executor_ = make_host_executor();
     Campaign campaign_;
     ForwardPlan plan_;
     OwnedBatch units_;
     OwnedBatch areas_;
     std::unique_ptr<InputReader> reader_;
     const InputBatch* batch_ = nullptr;
-    std::unique_ptr<Executor> executor_ = make_host_executor();
 };
 
 /// A whole run, from the campaign to the closed store.

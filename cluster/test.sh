@@ -14,7 +14,7 @@ Installs what is missing, builds everything in build/NAME (default: release) and
   cluster/test.sh                      all tests
   cluster/test.sh -R Ledger            those whose name contains Ledger
   cluster/test.sh -LE integration      all but the slow ones that start the real program
-  cluster/test.sh -L unit              one kind (unit, parallel, integration, cluster); builds no others
+  cluster/test.sh -L unit              one kind (unit, parallel, integration, cluster, gpu); builds no others
   cluster/test.sh --preset debug -V    another configuration, with all output
   cluster/test.sh --preset sanitize -LE parallel     memory errors and undefined behaviour
   cluster/test.sh --preset tsan -L threads           data races, in the unit tests with threads
@@ -43,10 +43,12 @@ prepare "${build_packages[@]}" "${test_packages[@]}"
 mkdir -p -- "$twinscreen_root/build"
 lock_file "$twinscreen_root/build/.lock"
 configure "$preset" -D TWINSCREEN_BUILD_TESTS=ON
-case "${1:-} ${2:-}" in
-    "-L unit" | "-L parallel" | "-L integration" | "-L cluster" | "-L threads") build "$preset" "tests_$2" ;;
-    *) build "$preset" all ;;
-esac
+if [[ ${1:-} == -L && ${2:-} =~ ^(unit|parallel|integration|cluster|threads|gpu|emulated|\|)+$ ]]; then
+    IFS='|' read -ra labels <<< "$2"
+    build "$preset" "${labels[@]/#/tests_}"
+else
+    build "$preset" all
+fi
 unlock_file
 
 mpi_environment

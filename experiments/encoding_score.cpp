@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "engine/config/csv.hpp"
+#include "engine/run/response_stream.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/recording.hpp"
@@ -74,11 +75,12 @@ public:
         OwnedBatch predicted(ElementType::f32, {rows, units});
         OwnedBatch luminance(ElementType::f64, {rows});
         std::int64_t at = 0;
-        while (const InputBatch* batch = tools.inputs.next()) {
+        ResponseStream responses(tools.inputs, tools.forward, tools.executor);
+        while (const ResponseStream::Answer* batch = responses.next()) {
             const auto count = static_cast<std::int64_t>(batch->items.count);
             if (has_twins_)
-                tools.forward.run(*batch, rows_of(predicted.view(), at, count), Batch{},
-                                  tools.executor);
+                std::ranges::copy(values_of<float>(batch->units),
+                                  values_of<float>(rows_of(predicted.view(), at, count)).begin());
             std::ranges::copy(batch->luminance, luminance.values<double>().begin() + at);
             at += count;
         }

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include "engine/run/response_stream.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/screen_measures.hpp"
@@ -57,20 +58,16 @@ public:
         stage.tables.items = stage.plan.items;
         describe_stimuli(inputs, stage.tables);
         stage.settings = settings_;
-        batch_items_ = stage.plan.batch_items;
         return stage;
     }
 
     void run_shard(const Shard& shard, ShardTools& tools) override
     {
         for (const auto& measure : measures_) measure->start(shard);
-        while (const InputBatch* batch = tools.inputs.next()) {
-            const auto rows = static_cast<std::int64_t>(batch->items.count);
-            const Batch units = rows_of(unit_rows(tools.forward), 0, rows);
-            const Batch areas = rows_of(area_rows(tools.forward), 0, rows);
-            tools.forward.run(*batch, units, areas, tools.executor);
-            for (const auto& measure : measures_) measure->add({batch->items, units, areas});
-        }
+        ResponseStream responses(tools.inputs, tools.forward, tools.executor);
+        while (const ResponseStream::Answer* batch = responses.next())
+            for (const auto& measure : measures_)
+                measure->add({batch->items, batch->units, batch->areas});
         for (const auto& measure : measures_) measure->finish(tools.write);
     }
 
@@ -96,30 +93,11 @@ private:
         return bytes;
     }
 
-    Batch unit_rows(const ForwardPlan& forward)
-    {
-        const auto units = wants_.units ? static_cast<std::int64_t>(forward.units().rows()) : 0;
-        const Shape shape{batch_items_, units};
-        if (!(units_.shape() == shape)) units_ = OwnedBatch(ElementType::f32, shape);
-        return units_.view();
-    }
-
-    Batch area_rows(const ForwardPlan& forward)
-    {
-        const auto areas = wants_.areas ? static_cast<std::int64_t>(forward.areas().rows()) : 0;
-        const Shape shape{batch_items_, areas};
-        if (!(areas_.shape() == shape)) areas_ = OwnedBatch(ElementType::f32, shape);
-        return areas_.view();
-    }
-
     std::vector<std::unique_ptr<Measure>> measures_;
     Identity settings_;
     std::vector<ColumnSpec> columns_;
     Table areas_table_;
     ForwardWants wants_;
-    std::int64_t batch_items_ = 0;
-    OwnedBatch units_;  // [batch, units], reused
-    OwnedBatch areas_;  // [batch, areas], reused
 };
 
 const std::vector<std::string> known_measures{"units", "area_mean", "moments", "top_k",

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/fitted_axes.hpp"
 #include "kernels/resample.hpp"
 #include "kernels/vectorise.hpp"
 
@@ -58,64 +59,9 @@ void grey_of(const float* rgb, std::int64_t pixels, float* grey)
         grey[i] = 0.299F * rgb[3 * i] + 0.587F * rgb[3 * i + 1] + 0.114F * rgb[3 * i + 2];
 }
 
-struct Geometry {
-    ResampledAxis rows;
-    ResampledAxis columns;
-};
-
-ResampledAxis centred(int input, int scaled, int kept)
-{
-    return {input, scaled, (scaled - kept) / 2, kept};
-}
-
-Geometry geometry_of(const InputTransform& transform, const Picture& picture)
-{
-    const int height = transform.height;
-    const int width = transform.width;
-    switch (transform.fit) {
-        case InputTransform::Fit::exact:
-            TWINSCREEN_REQUIRE(
-                picture.height == height && picture.width == width, data,
-                "the picture has {} x {} pixels, the twin takes exactly {} x {} (fit = \"exact\"). "
-                "Resize the pictures, or set fit = \"cover\" in the twin's transform",
-                picture.height, picture.width, height, width);
-            break;
-        case InputTransform::Fit::stretch: break;
-        case InputTransform::Fit::cover: {
-            const double scale = std::max(static_cast<double>(height) / picture.height,
-                                          static_cast<double>(width) / picture.width);
-            const int scaled_height =
-                std::max(height, static_cast<int>(std::lround(picture.height * scale)));
-            const int scaled_width =
-                std::max(width, static_cast<int>(std::lround(picture.width * scale)));
-            return {centred(picture.height, scaled_height, height),
-                    centred(picture.width, scaled_width, width)};
-        }
-        case InputTransform::Fit::crop:
-            TWINSCREEN_REQUIRE(
-                picture.height >= height && picture.width >= width, data,
-                "the picture has {} x {} pixels, too few to crop {} x {} (fit = \"crop\"). Use "
-                "larger pictures, or set fit = \"cover\" in the twin's transform",
-                picture.height, picture.width, height, width);
-            return {centred(picture.height, picture.height, height),
-                    centred(picture.width, picture.width, width)};
-    }
-    return {{picture.height, height, 0, height}, {picture.width, width, 0, width}};
-}
-
 bool is_whole(const ResampledAxis& axis)
 {
     return axis.input == axis.output && axis.kept_count == axis.input;
-}
-
-float mean_at(const InputTransform& transform, std::size_t channel)
-{
-    return channel < transform.mean.size() ? transform.mean[channel] : 0.0F;
-}
-
-float scale_at(const InputTransform& transform, std::size_t channel)
-{
-    return channel < transform.scale.size() ? transform.scale[channel] : 1.0F;
 }
 
 /// Writes pixels of the input's own size, [height, width, channels], in the row's layout.
@@ -137,23 +83,21 @@ void normalise(const InputTransform& transform, const std::uint8_t* pixels, int 
 {
     // 256 divisions instead of one per pixel.
     std::array<std::array<float, 256>, 3> table{};
-    for (std::size_t c = 0; c < static_cast<std::size_t>(transform.channels); ++c)
-        for (std::size_t v = 0; v < 256; ++v)
-            table[c][v] = (static_cast<float>(v) - mean_at(transform, c)) / scale_at(transform, c);
+    for (std::size_t c = 0; c < static_cast<std::size_t>(transform.channels); ++c) {
+        const auto [mean, scale] = normalisation_of(transform, c);
+        for (std::size_t v = 0; v < 256; ++v) table[c][v] = (static_cast<float>(v) - mean) / scale;
+    }
     const auto value = [&](std::uint8_t v, int c) { return table[static_cast<std::size_t>(c)][v]; };
     place(transform, pixels, channels, value, row);
 }
 
 void normalise(const InputTransform& transform, const float* pixels, int channels, float* row)
 {
-    std::array<float, 3> mean{};
-    std::array<float, 3> scale{};
-    for (std::size_t c = 0; c < 3; ++c) {
-        mean[c] = mean_at(transform, c);
-        scale[c] = scale_at(transform, c);
-    }
+    std::array<Normalisation, 3> of_channel;
+    for (std::size_t c = 0; c < 3; ++c) of_channel[c] = normalisation_of(transform, c);
     const auto value = [&](float v, int c) {
-        return (v - mean[static_cast<std::size_t>(c)]) / scale[static_cast<std::size_t>(c)];
+        const Normalisation& used = of_channel[static_cast<std::size_t>(c)];
+        return (v - used.mean) / used.scale;
     };
     place(transform, pixels, channels, value, row);
 }
@@ -161,7 +105,7 @@ void normalise(const InputTransform& transform, const float* pixels, int channel
 template <class T>
 void fit_and_normalise(const InputTransform& transform, const Picture& picture, float* row)
 {
-    const Geometry geometry = geometry_of(transform, picture);
+    const FittedAxes axes = fitted_axes(transform, picture);
     const T* pixels = picture.pixels.values<T>().data();
     int channels = picture.channels;
     if (transform.channels == 1 && channels == 3) {
@@ -171,7 +115,7 @@ void fit_and_normalise(const InputTransform& transform, const Picture& picture, 
         pixels = grey;
         channels = 1;
     }
-    if (is_whole(geometry.rows) && is_whole(geometry.columns)) {
+    if (is_whole(axes.rows) && is_whole(axes.columns)) {
         normalise(transform, pixels, channels, row);
         return;
     }
@@ -182,7 +126,7 @@ void fit_and_normalise(const InputTransform& transform, const Picture& picture, 
         if (rounds_each_pass(transform.filter)) {
             thread_local std::vector<std::uint8_t> fitted;
             fitted.resize(count);
-            resample_rounded(transform.filter, geometry.rows, geometry.columns, channels, pixels,
+            resample_rounded(transform.filter, axes.rows, axes.columns, channels, pixels,
                              fitted.data());
             normalise(transform, fitted.data(), channels, row);
             return;
@@ -190,7 +134,7 @@ void fit_and_normalise(const InputTransform& transform, const Picture& picture, 
     }
     thread_local std::vector<float> fitted;
     fitted.resize(count);
-    resample(transform.filter, geometry.rows, geometry.columns, channels, pixels, fitted.data());
+    resample(transform.filter, axes.rows, axes.columns, channels, pixels, fitted.data());
     normalise(transform, fitted.data(), channels, row);
 }
 
@@ -216,16 +160,6 @@ void copy_prepared(const InputTransform& transform, const Picture& picture, floa
     }
     for (std::int64_t c = 0; c < channels; ++c)
         for (std::int64_t i = 0; i < area; ++i) row[c * area + i] = in[i * channels + c];
-}
-
-void require_picture(const Picture& picture)
-{
-    TWINSCREEN_REQUIRE(
-        picture.height > 0 && picture.width > 0 && (picture.channels == 1 || picture.channels == 3),
-        data,
-        "a picture has {} x {} pixels and {} channels (expected at least 1 x 1 and "
-        "1 or 3 channels)",
-        picture.height, picture.width, picture.channels);
 }
 
 }  // namespace
@@ -276,10 +210,7 @@ void apply_transform(const InputTransform& transform, const Picture& picture, Ba
         return;
     }
     require_picture(picture);
-    TWINSCREEN_REQUIRE(transform.channels == 1 || transform.channels == 3, data,
-                       "the twin's input has {} channels (pictures give 1 or 3). Use prepared "
-                       "arrays for this twin",
-                       transform.channels);
+    require_input_of_pictures(transform);
     if (picture.pixels.type() == ElementType::u8)
         fit_and_normalise<std::uint8_t>(transform, picture, out);
     else

@@ -25,7 +25,7 @@ void launch(Executor& executor, std::int64_t count, const Body& body)
         return;
     }
     const LaunchResult result = launch_on_device(executor.native_stream(), count, body);
-    if (result.code != 0) throw device_error(result.code, result.text, "starting a kernel");
+    if (result.code != 0) throw_device_error(result.code, result.text, "starting a kernel");
 }
 
 }  // namespace twinscreen

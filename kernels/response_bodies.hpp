@@ -56,18 +56,6 @@ struct FinishAreas {
     }
 };
 
-struct BlankRows {
-    const std::uint8_t* valid;
-    float* table;
-    std::int64_t columns;
-    float nan;
-
-    TWINSCREEN_FUNCTION void operator()(std::int64_t index) const
-    {
-        if (valid[index / columns] == 0) table[index] = nan;
-    }
-};
-
 struct ClearBytes {
     std::uint8_t* bytes;
 

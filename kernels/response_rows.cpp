@@ -1,6 +1,6 @@
 #include "kernels/response_rows.hpp"
 
-#include <limits>
+#include <algorithm>
 
 #include "kernels/launch.hpp"
 #include "kernels/response_bodies.hpp"
@@ -44,13 +44,6 @@ void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units,
                        data_of<std::int32_t>(members.unit), data_of<double>(members.weight),
                        data_of<float>(units), units.shape.rank == 2 ? columns_of(units) : 0,
                        values_of<float>(areas).data(), columns_of(areas)});
-}
-
-void blank_invalid_rows(ConstBatch valid, Batch table, Executor& executor)
-{
-    launch(executor, table.shape.count(),
-           BlankRows{data_of<std::uint8_t>(valid), values_of<float>(table).data(),
-                     columns_of(table), std::numeric_limits<float>::quiet_NaN()});
 }
 
 void clear(Batch table, Executor& executor)

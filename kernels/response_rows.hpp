@@ -41,11 +41,6 @@ struct AreaMembers {
 void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units, Batch areas,
                   Executor& executor);
 
-/// NaN in the rows whose valid byte is 0.
-///
-/// valid  u8 [at least rows];  table  f32 [rows, columns]
-void blank_invalid_rows(ConstBatch valid, Batch table, Executor& executor);
-
 /// Zeros in all bytes.
 void clear(Batch table, Executor& executor);
 

@@ -43,13 +43,29 @@ private:
     std::size_t used_ = 4;
 };
 
+/// Values that lie the same distance apart: one set of many that are stored position by position.
+template <class T>
+struct Apart {
+    T* first = nullptr;
+    std::int64_t distance = 1;
+
+    TWINSCREEN_FUNCTION T& operator[](std::uint32_t at) const noexcept
+    {
+        return first[at * distance];
+    }
+    TWINSCREEN_FUNCTION Apart operator+(std::uint32_t places) const noexcept
+    {
+        return {first + places * distance, distance};
+    }
+};
+
 namespace detail {
 
 /// Sum over all values of the number of smaller ones, which goes to `smaller`:
 /// count (count - 1) / 2 only if no two are equal.
-TWINSCREEN_FUNCTION inline std::uint32_t count_smaller(const std::uint32_t* values,
-                                                       std::uint32_t count,
-                                                       std::uint32_t* smaller) noexcept
+template <class Values, class Counts>
+TWINSCREEN_FUNCTION inline std::uint32_t count_smaller(Values values, std::uint32_t count,
+                                                       Counts smaller) noexcept
 {
     std::uint32_t sum = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -64,7 +80,8 @@ TWINSCREEN_FUNCTION inline std::uint32_t count_smaller(const std::uint32_t* valu
 
 /// Floyd's rule: of draws in drawing order, one that came before becomes the largest id it could
 /// have been, which cannot be there yet.
-TWINSCREEN_FUNCTION inline void replace_repeated(std::uint32_t* drawn, std::uint32_t count,
+template <class Values>
+TWINSCREEN_FUNCTION inline void replace_repeated(Values drawn, std::uint32_t count,
                                                  std::uint32_t bound) noexcept
 {
     for (std::uint32_t i = 1; i < count; ++i) {
@@ -79,13 +96,16 @@ TWINSCREEN_FUNCTION inline void replace_repeated(std::uint32_t* drawn, std::uint
 /// `count` distinct ids of [0, bound), every set equally likely up to the bias of `below`, in
 /// ascending order (Floyd's algorithm, Bentley & Floyd 1987). Takes `count` words.
 ///
+/// Ids lie one after the other (pointers) or Apart.
+///
 /// ids      [count]      count <= bound <= 2^31, count <= largest_set
 /// scratch  [2 * count]
+template <class Ids, class Scratch>
 TWINSCREEN_FUNCTION inline void draw_set(DrawWords& words, std::uint32_t bound, std::uint32_t count,
-                                         std::uint32_t* ids, std::uint32_t* scratch) noexcept
+                                         Ids ids, Scratch scratch) noexcept
 {
-    std::uint32_t* drawn = scratch;
-    std::uint32_t* place = scratch + count;
+    const Scratch drawn = scratch;
+    const Scratch place = scratch + count;
     for (std::uint32_t i = 0; i < count; ++i) drawn[i] = below(words.next(), bound - count + i + 1);
     if (detail::count_smaller(drawn, count, place) != count * (count - 1) / 2) {
         detail::replace_repeated(drawn, count, bound);
@@ -101,10 +121,10 @@ TWINSCREEN_FUNCTION inline void draw_set(DrawWords& words, std::uint32_t bound, 
 /// set      [count]          ascending ids of [0, bound)
 /// result   [count]          ascending; exactly `exchanged` ids are not in `set`
 /// scratch  [3 * exchanged]  exchanged <= count, exchanged <= bound - count
-TWINSCREEN_FUNCTION inline void draw_mutant(DrawWords& words, std::uint32_t bound,
-                                            const std::uint32_t* set, std::uint32_t count,
-                                            std::uint32_t exchanged, std::uint32_t* result,
-                                            std::uint32_t* scratch) noexcept
+template <class Set, class Result, class Scratch>
+TWINSCREEN_FUNCTION inline void draw_mutant(DrawWords& words, std::uint32_t bound, Set set,
+                                            std::uint32_t count, std::uint32_t exchanged,
+                                            Result result, Scratch scratch) noexcept
 {
     std::array<std::uint64_t, largest_set / 64> removed;  // one bit a position
     for (std::uint32_t word = 0; word <= (count - 1) / 64; ++word) removed[word] = 0;
@@ -119,17 +139,17 @@ TWINSCREEN_FUNCTION inline void draw_mutant(DrawWords& words, std::uint32_t boun
     }
 
     // The r-th id that is not in the set is r + (number of ids of the set below it).
-    std::uint32_t* ranks = scratch;
+    const Scratch ranks = scratch;
     draw_set(words, bound - count, exchanged, ranks, scratch + exchanged);
     std::uint32_t passed = 0;
-    std::uint32_t* out = result;
+    std::uint32_t out = 0;
     const auto keep_next = [&] {
-        if (!is_removed(passed)) *out++ = set[passed];
+        if (!is_removed(passed)) result[out++] = set[passed];
         ++passed;
     };
     for (std::uint32_t i = 0; i < exchanged; ++i) {
         while (passed < count && set[passed] - passed <= ranks[i]) keep_next();
-        *out++ = ranks[i] + passed;
+        result[out++] = ranks[i] + passed;
     }
     while (passed < count) keep_next();
 }

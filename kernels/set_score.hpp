@@ -46,6 +46,14 @@ TWINSCREEN_FUNCTION inline double correlation(const PairSums& sums, double count
     return r < -1.0 ? -1.0 : r;
 }
 
+/// What a search makes smaller: less the score where areas shall agree, its absolute value where
+/// they shall not; infinite for a set without a score, which so never survives.
+TWINSCREEN_FUNCTION inline double search_cost(bool aligns, double score) noexcept
+{
+    if (std::isnan(score)) return std::numeric_limits<double>::infinity();
+    return aligns ? -score : std::abs(score);
+}
+
 /// What similarities are measured from: those of a set's first pair, (1,0). Sums of a side that
 /// does not vary are then exactly 0.
 struct PairOrigin {
@@ -62,31 +70,64 @@ TWINSCREEN_FUNCTION constexpr std::uint32_t padded_row(std::uint32_t count) noex
     return (count + pair_lanes - 1) / pair_lanes * pair_lanes;
 }
 
+/// The similarities of one pair.
+struct alignas(8) PairValue {
+    float x = 0.0F;
+    float y = 0.0F;
+};
+
 /// Sums over one row of pairs.
 ///
-/// x, y  [count]
-TWINSCREEN_FUNCTION inline PairSums row_sums(const float* x, const float* y, std::uint32_t count,
-                                             PairOrigin origin) noexcept
+/// line  [count]  line[column] is the PairValue of a column
+template <class Line>
+TWINSCREEN_FUNCTION inline PairSums line_sums(const Line& line, std::uint32_t count,
+                                              PairOrigin origin) noexcept
 {
     double sums[5][pair_lanes] = {};
     const auto x0 = static_cast<double>(origin.x);
     const auto y0 = static_cast<double>(origin.y);
-    for (std::uint32_t column = 0; column < count; ++column) {
-        const std::uint32_t lane = column % pair_lanes;
-        const double dx = static_cast<double>(x[column]) - x0;
-        const double dy = static_cast<double>(y[column]) - y0;
+    const auto add = [&](std::uint32_t lane, PairValue pair) {
+        const double dx = static_cast<double>(pair.x) - x0;
+        const double dy = static_cast<double>(pair.y) - y0;
         sums[0][lane] += dx;
         sums[1][lane] += dy;
         sums[2][lane] += dx * dx;
         sums[3][lane] += dy * dy;
         sums[4][lane] += dx * dy;
+    };
+    // Eight look-ups are under way at once, and lanes are known when this is compiled.
+    std::uint32_t column = 0;
+    for (; column + pair_lanes <= count; column += pair_lanes) {
+        PairValue pairs[pair_lanes];
+        for (std::uint32_t lane = 0; lane < pair_lanes; ++lane) pairs[lane] = line[column + lane];
+        for (std::uint32_t lane = 0; lane < pair_lanes; ++lane) add(lane, pairs[lane]);
     }
+    for (std::uint32_t lane = 0; lane < pair_lanes; ++lane)
+        if (column + lane < count) add(lane, line[column + lane]);
     double total[5];
     for (std::uint32_t sum = 0; sum < 5; ++sum) {
         const double* s = sums[sum];
         total[sum] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     }
     return {total[0], total[1], total[2], total[3], total[4]};
+}
+
+/// Sums over one row of pairs.
+///
+/// x, y  [count]
+TWINSCREEN_FUNCTION inline PairSums row_sums(const float* x, const float* y, std::uint32_t count,
+                                             PairOrigin origin) noexcept
+{
+    struct TwoArrays {
+        const float* x;
+        const float* y;
+
+        TWINSCREEN_FUNCTION PairValue operator[](std::uint32_t column) const noexcept
+        {
+            return {x[column], y[column]};
+        }
+    };
+    return line_sums(TwoArrays{x, y}, count, origin);
 }
 
 /// Similarities of all pairs of items in several areas, two of which are compared. A view.

@@ -8,9 +8,8 @@
 namespace twinscreen {
 namespace {
 
-constexpr std::size_t blocks = 4;
-constexpr double weight = 0.5;  // 1 / sqrt(blocks): columns have length 1
-constexpr std::array<double, 2> signs{weight, -weight};
+constexpr std::size_t blocks = SparseProjection::targets_per_input;
+constexpr std::array<double, 2> signs{SparseProjection::weight, -SparseProjection::weight};
 
 }  // namespace
 

@@ -17,9 +17,18 @@ public:
     /// outputs  at least 4
     SparseProjection(std::int64_t inputs, std::int64_t outputs, std::uint64_t draw);
 
-    std::int64_t inputs() const noexcept { return static_cast<std::int64_t>(target_.size()) / 4; }
+    static constexpr std::size_t targets_per_input = 4;
+    static constexpr double weight = 0.5;  ///< 1 / sqrt(targets): columns have length 1
+
+    std::int64_t inputs() const noexcept
+    {
+        return static_cast<std::int64_t>(target_.size() / targets_per_input);
+    }
     std::int64_t outputs() const noexcept { return outputs_; }
     std::size_t memory_bytes() const noexcept { return target_.size() * sizeof(std::uint32_t); }
+
+    /// [inputs, 4] twice the output that an input goes to, plus 1 for a minus sign.
+    std::span<const std::uint32_t> targets() const noexcept { return target_; }
 
     /// One row: values [inputs] -> projected [outputs]. Sums in input order and in double.
     template <class T>
@@ -29,7 +38,7 @@ public:
     void pull_back(std::span<const T> cotangents, std::span<T> gradient) const;
 
 private:
-    std::vector<std::uint32_t> target_;  // [inputs, 4], twice the output, plus 1 for a minus sign
+    std::vector<std::uint32_t> target_;
     std::int64_t outputs_;
 };
 

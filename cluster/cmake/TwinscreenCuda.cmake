@@ -33,6 +33,7 @@ if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION) # CMake 3.25 knows C++17 fo
 endif()
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>) # std::array in kernels
 find_package(CUDAToolkit REQUIRED)
 
 # The NCCL that LibTorch loads, where it came with one: two of them in one process would be one too many.

@@ -11,9 +11,23 @@ if(NOT EXISTS ${TWINSCREEN_LIBTORCH}/lib/libtorch_cpu.so)
     "cluster/quickstart.sh --fetch-only puts it there; or set TWINSCREEN_LIBTORCH")
 endif()
 
+# PyTorch as pip installs it has a copy of fmt among its headers, which would hide the system's, whose
+# library is the one we link: a folder of links to all but it. (cluster/setup unpacks none.)
+set(libtorch_include ${TWINSCREEN_LIBTORCH}/include)
+if(EXISTS ${libtorch_include}/fmt)
+  file(GLOB entries ${libtorch_include}/*)
+  list(REMOVE_ITEM entries ${libtorch_include}/fmt)
+  set(libtorch_include ${CMAKE_BINARY_DIR}/libtorch_include)
+  file(MAKE_DIRECTORY ${libtorch_include})
+  foreach(entry IN LISTS entries)
+    get_filename_component(name ${entry} NAME)
+    file(CREATE_LINK ${entry} ${libtorch_include}/${name} SYMBOLIC)
+  endforeach()
+endif()
+
 add_library(twinscreen_libtorch INTERFACE)
 target_include_directories(twinscreen_libtorch SYSTEM INTERFACE
-  ${TWINSCREEN_LIBTORCH}/include ${TWINSCREEN_LIBTORCH}/include/torch/csrc/api/include)
+  ${libtorch_include} ${libtorch_include}/torch/csrc/api/include)
 # at::parallel_for is a header: it runs serially in code compiled without OpenMP. The runtime must be
 # the one that LibTorch itself uses, or there would be two pools of threads.
 # (clang would bring its own: the fuzzers, which run no network, stay serial.)

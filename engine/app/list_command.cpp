@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/app/commands.hpp"
+#include "engine/device/gpus.hpp"
 #include "engine/stimulus/stimuli.hpp"
 #include "engine/twin/bundle.hpp"
 #include "experiments/experiments.hpp"
@@ -57,6 +58,7 @@ void print(const char* title, const std::vector<Named>& entries)
 int list_build(bool json)
 {
     const std::string numerics = numerics_fingerprint();
+    const VisibleGpus gpus = visible_gpus();
     if (json) {
         std::cout << nlohmann::json{{"version", TWINSCREEN_VERSION},
                                     {"experiments", json_of(experiments())},
@@ -64,7 +66,8 @@ int list_build(bool json)
                                     {"stimuli", json_of(stimuli())},
                                     {"graph_operators", graph_operators()},
                                     {"numerics", numerics},
-                                    {"cuda", false}}
+                                    {"cuda", built_for_gpus()},
+                                    {"gpus", gpus.names}}
                          .dump(2)
                   << "\n";
         return 0;
@@ -73,7 +76,10 @@ int list_build(bool json)
     print("twin families ([[twins]] bundle = FOLDER, or family = NAME)", families());
     print("stimuli (keys of [[stimuli]])", stimuli());
     std::cout << "this build\n  twinscreen " TWINSCREEN_VERSION "\n  numerics: " << numerics
-              << "\n  CUDA: no\n";
+              << "\n  GPUs: "
+              << (gpus.names.empty() ? "none; " + gpus.why_none
+                                     : fmt::format("{}", fmt::join(gpus.names, ", ")))
+              << "\n";
     return 0;
 }
 

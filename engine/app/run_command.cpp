@@ -10,6 +10,7 @@
 #include "engine/run/runner.hpp"
 #include "engine/schedule/stop_signal.hpp"
 #include "engine/store/sink.hpp"
+#include "engine/twin/torch_device.hpp"
 #include "experiments/experiments.hpp"
 
 namespace twinscreen {
@@ -80,6 +81,7 @@ int run_on(Communicator& communicator, const CampaignOptions& options)
     CampaignText text{"", options.file.string(), folder_of_file, all_overrides(options)};
     on_rank_0(communicator, [&] { text = read_campaign_text(options.file, text.overrides); });
     text.text = broadcast_text(communicator, text.text);
+    open_gpu_library();
     Campaign campaign;
     load_on_all_ranks(communicator, text, options.limit > 0, campaign);
     const std::filesystem::path folder = store_folder(options, campaign);

@@ -49,6 +49,8 @@ public:
     virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
     /// Collective.
     virtual void all_reduce(std::span<double> values, Reduction how) = 0;
+    /// Collective: `all` gets the bytes of rank 0, of rank 1, ...; every rank gives as many.
+    virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
     /// Collective.
     virtual std::unique_ptr<Mailbox> open_mailbox() = 0;
     /// Any rank; ends the whole job with this exit code.

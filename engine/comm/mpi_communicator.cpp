@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <limits>
 #include <string>
@@ -259,6 +260,22 @@ public:
             check(MPI_Allreduce(MPI_IN_PLACE, piece.data(), static_cast<int>(piece.size()),
                                 MPI_DOUBLE, operation_of(how), comm_),
                   "MPI_Allreduce", fmt::format("combining {} numbers", values.size()));
+        }
+    }
+
+    void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) override
+    {
+        if (all.size() <= piece_bytes) {
+            check(MPI_Allgather(mine.data(), static_cast<int>(mine.size()), MPI_BYTE, all.data(),
+                                static_cast<int>(mine.size()), MPI_BYTE, comm_),
+                  "MPI_Allgather", fmt::format("gathering {} bytes", all.size()));
+            return;
+        }
+        for (int rank = 0; rank < size_; ++rank) {
+            const auto part =
+                all.subspan(static_cast<std::size_t>(rank) * mine.size(), mine.size());
+            if (rank == rank_) std::memcpy(part.data(), mine.data(), mine.size());
+            broadcast(part, rank);
         }
     }
 

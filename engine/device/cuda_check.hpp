@@ -11,7 +11,7 @@ namespace twinscreen {
 /// Throws Error(device) for anything but success.
 inline void cuda_check(cudaError_t code, std::string_view doing)
 {
-    if (code != cudaSuccess) throw device_error(code, cudaGetErrorString(code), doing);
+    if (code != cudaSuccess) throw_device_error(code, cudaGetErrorString(code), doing);
 }
 
 }  // namespace twinscreen

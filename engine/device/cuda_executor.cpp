@@ -64,6 +64,7 @@ public:
 
     ~CudaExecutor() override
     {
+        kept_.reset();
         cudaStreamSynchronize(stream_);
         cudaStreamDestroy(stream_);
     }
@@ -82,7 +83,7 @@ public:
         const cudaError_t code = cudaMallocAsync(&block, bytes, stream_);
         if (code == cudaErrorMemoryAllocation) {
             cudaGetLastError();  // it is told here; the next call must not find it again
-            throw device_error(code, cudaGetErrorString(code),
+            throw_device_error(code, cudaGetErrorString(code),
                                fmt::format("allocating {:.0f} MiB on GPU {} ({:.0f} MiB are free)",
                                            static_cast<double>(bytes) / mib, ordinal_,
                                            static_cast<double>(free_bytes()) / mib));
@@ -97,6 +98,8 @@ public:
 
     void* allocate_pinned(std::size_t bytes) override
     {
+        // A thread of its own starts at GPU 0, which may be another rank's.
+        cuda_check(cudaSetDevice(ordinal_), "allocating pinned host memory");
         void* block = nullptr;
         cuda_check(cudaMallocHost(&block, bytes),
                    fmt::format("allocating {:.0f} MiB of pinned host memory",
@@ -105,7 +108,9 @@ public:
     }
     void deallocate_pinned(void* block) noexcept override
     {
-        if (block != nullptr) cudaFreeHost(block);
+        if (block == nullptr) return;
+        cudaSetDevice(ordinal_);
+        cudaFreeHost(block);
     }
 
     void copy(Batch to, ConstBatch from) override
@@ -135,26 +140,44 @@ public:
         std::size_t free = 0;
         std::size_t total = 0;
         cuda_check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
-        return free;
+        return free + pool_bytes(cudaMemPoolAttrReservedMemCurrent) -
+               pool_bytes(cudaMemPoolAttrUsedMemCurrent);
     }
 
+    std::unique_ptr<Kept>& kept() noexcept override { return kept_; }
+
 private:
+    cudaMemPool_t pool() const
+    {
+        cudaMemPool_t pool = nullptr;
+        cuda_check(cudaDeviceGetDefaultMemPool(&pool, ordinal_), "asking for the GPU's memory");
+        return pool;
+    }
+
+    std::uint64_t pool_bytes(cudaMemPoolAttr what) const
+    {
+        std::uint64_t bytes = 0;
+        cuda_check(cudaMemPoolGetAttribute(pool(), what, &bytes), "asking for the GPU's memory");
+        return bytes;
+    }
+
     /// Blocks freed on the stream serve the next allocation instead of going back to the driver.
     void keep_freed_memory(const std::string& doing) const
     {
-        cudaMemPool_t pool = nullptr;
-        cuda_check(cudaDeviceGetDefaultMemPool(&pool, ordinal_), doing);
         std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-        cuda_check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), doing);
+        cuda_check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrReleaseThreshold, &keep), doing);
     }
 
     int ordinal_;
     std::string name_;
     cudaStream_t stream_ = nullptr;
     std::uint64_t waits_ = 0;
+    std::unique_ptr<Kept> kept_;
 };
 
 }  // namespace
+
+bool built_for_gpus() noexcept { return true; }
 
 VisibleGpus visible_gpus()
 {

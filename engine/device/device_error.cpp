@@ -22,8 +22,8 @@ constexpr std::array<Meaning, 14> meanings{{
     {3, "the CUDA runtime cannot start", "does nvidia-smi answer on this node?"},
     {34, "only the stub of the CUDA driver was found",
      "the folder of CUDA's stubs must not be in LD_LIBRARY_PATH"},
-    {35, "the driver of this node is too old for CUDA 13 (it takes version 580 or newer)",
-     "an administrator updates the driver, or [run] device = \"cpu\""},
+    {35, "this node has no NVIDIA driver, or one too old for CUDA 13 (580 and newer will do)",
+     "does nvidia-smi answer? An administrator updates the driver, or [run] device = \"cpu\""},
     {46, "the GPU is taken: it is in exclusive mode and another process holds it",
      "end the other process (nvidia-smi shows it), or ask the batch system for another GPU"},
     {100, "no GPU is visible to this process",
@@ -53,6 +53,14 @@ Error device_error(int code, std::string_view text, std::string_view doing)
     return {Error::Kind::device,
             fmt::format("{}: {} (CUDA error {}, {})", doing, known->cause, code, text),
             std::string(known->next_step)};
+}
+
+void throw_device_error(int code, std::string_view text, std::string_view doing)
+{
+    constexpr int out_of_memory = 2;  // cudaErrorMemoryAllocation
+    const Error error = device_error(code, text, doing);
+    if (code == out_of_memory) throw OutOfDeviceMemory(error);
+    throw error;
 }
 
 }  // namespace twinscreen

@@ -14,4 +14,13 @@ namespace twinscreen {
 /// doing  "copying a batch to the GPU"
 Error device_error(int code, std::string_view text, std::string_view doing);
 
+/// The device has no memory left: less at once may fit.
+class OutOfDeviceMemory : public Error {
+public:
+    explicit OutOfDeviceMemory(const Error& error) : Error(error) {}
+};
+
+/// Throws device_error, as OutOfDeviceMemory where it is that.
+[[noreturn]] void throw_device_error(int code, std::string_view text, std::string_view doing);
+
 }  // namespace twinscreen

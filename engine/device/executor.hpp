@@ -19,6 +19,12 @@ public:
     virtual void wait() = 0;
 };
 
+/// Something in an executor's memory that later shards may want again.
+class Kept {
+public:
+    virtual ~Kept() = default;
+};
+
 /// Where memory lives and work runs: one ordered stream of work, shared by the twins, kernels and
 /// copies of one worker. Independent; one thread. Everything throws Error(device) when the device
 /// fails.
@@ -38,7 +44,9 @@ public:
     /// On failure names the bytes wanted and the bytes free.
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void deallocate(void* block) noexcept = 0;
-    /// Host memory that copies reach without a detour.
+    /// Host memory that copies reach without a detour. This one and deallocate_pinned may be called
+    /// by any thread at any time (cudaMallocHost is thread-safe): readers grow their batches. Slow
+    /// on a GPU; freeing may wait for work under way.
     virtual void* allocate_pinned(std::size_t bytes) = 0;
     virtual void deallocate_pinned(void* block) noexcept = 0;
     /// Stream-ordered; type and shape must match. Host memory must be pinned and stay as it is
@@ -51,6 +59,8 @@ public:
     virtual std::uint64_t waits() const noexcept = 0;
     /// Memory of the device that nobody uses now [bytes].
     virtual std::size_t free_bytes() const = 0;
+    /// What stays from one shard to the next, one thing at a time; goes before the executor does.
+    virtual std::unique_ptr<Kept>& kept() noexcept = 0;
 };
 
 std::unique_ptr<Executor> make_host_executor();

@@ -14,6 +14,9 @@ struct VisibleGpus {
     std::string why_none;            ///< a sentence, with what to do
 };
 
+/// Whether this build has CUDA.
+bool built_for_gpus() noexcept;
+
 /// Never throws for a missing driver: `why_none` says what is missing. Independent.
 VisibleGpus visible_gpus();
 

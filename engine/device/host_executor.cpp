@@ -50,9 +50,11 @@ public:
     void synchronize() override {}
     std::uint64_t waits() const noexcept override { return 0; }
     std::size_t free_bytes() const override { return available_memory(); }
+    std::unique_ptr<Kept>& kept() noexcept override { return kept_; }
 
 private:
     bool emulates_device_;
+    std::unique_ptr<Kept> kept_;
 };
 
 }  // namespace

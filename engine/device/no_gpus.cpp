@@ -2,6 +2,8 @@
 
 namespace twinscreen {
 
+bool built_for_gpus() noexcept { return false; }
+
 VisibleGpus visible_gpus()
 {
     return {{},

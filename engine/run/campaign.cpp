@@ -32,6 +32,17 @@ namespace {
 
 constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 
+/// A campaign for a GPU is checked and planned on any machine.
+void read_device(ConfigSection& section, ScheduleSettings& schedule)
+{
+    const std::string device = section.one_of("device", "auto", {"auto", "cpu", "gpu", "emulated"});
+    if (device == "cpu") schedule.device = DeviceKind::cpu;
+    if (device == "gpu") schedule.device = DeviceKind::gpu;
+    if (device == "emulated") schedule.device = DeviceKind::emulated;
+    schedule.whole_batches = device == "gpu" || device == "emulated" ||
+                             (device == "auto" && !visible_gpus().names.empty());
+}
+
 void read_run_section(ConfigSection section, Campaign& campaign)
 {
     ScheduleSettings& schedule = campaign.schedule;
@@ -44,6 +55,8 @@ void read_run_section(ConfigSection section, Campaign& campaign)
         "threads_per_rank", 1, "threads", in_range<std::int64_t>(1, 1024)));
     schedule.limit = static_cast<std::uint64_t>(
         section.get_or<std::int64_t>("limit", 0, "stimuli", in_range<std::int64_t>(1, most)));
+    read_device(section, schedule);
+    run.share_gpus = section.get_or("share_gpus", false);
     run.checkpoint_minutes = section.get_or<double>("checkpoint_minutes", run.checkpoint_minutes,
                                                     "min", in_range(0.001, 1440.0));
     run.reader_threads = static_cast<int>(section.get_or<std::int64_t>(

@@ -22,11 +22,13 @@ struct RunSettings {
     bool accept_changed_stimuli = false;  ///< go on although files have other sizes or contents
     std::string queue = "auto";           ///< "auto", "service", "static"
     double scratch_s = 30.0;              ///< between two saves of an unfinished shard [s]
+    bool share_gpus = false;              ///< several ranks may use one GPU
     double silence_s = 20.0;              ///< a rank silent for longer ends the job [s]
 };
 
 /// One validated campaign file. The same on every rank.
 struct Campaign {
+    std::unique_ptr<Executor> executor;  ///< of the run; first: twins keep memory of it
     std::string name;
     std::string text;                    ///< the file as it was read
     std::vector<std::string> overrides;  ///< --set key=value

@@ -151,17 +151,23 @@ Plan plan_stimulus_stage(const std::string& stage, const CampaignInputs& inputs,
                          std::size_t partial_bytes)
 {
     constexpr std::uint32_t default_batch = 16;
+    constexpr std::uint32_t default_whole_batch = 256;
+    constexpr double cores_of_a_gpu = 64.0;  // in the work of a shard; about right is enough
+    const bool whole = inputs.schedule.whole_batches;
     Plan plan;
     plan.stage = stage;
     plan.items = inputs.items();
     plan.threads_per_rank = inputs.schedule.threads_per_rank;
-    const std::uint32_t wanted =
-        inputs.schedule.batch_items > 0 ? inputs.schedule.batch_items : default_batch;
-    plan.batch_items = static_cast<std::uint32_t>(round_up(wanted, forward.batch_multiple()));
-    plan.shard_items = inputs.schedule.shard_items > 0
-                           ? round_up(inputs.schedule.shard_items, plan.batch_items)
-                           : choose_shard_items(plan.items, plan.batch_items,
-                                                forward.macs_per_item(), item_bytes, partial_bytes);
+    const std::uint32_t wanted = inputs.schedule.batch_items > 0
+                                     ? inputs.schedule.batch_items
+                                     : (whole ? default_whole_batch : default_batch);
+    plan.batch_items =
+        static_cast<std::uint32_t>(round_up(wanted, whole ? 1 : forward.batch_multiple()));
+    const double macs = forward.macs_per_item() / (whole ? cores_of_a_gpu : 1.0);
+    plan.shard_items =
+        inputs.schedule.shard_items > 0
+            ? round_up(inputs.schedule.shard_items, plan.batch_items)
+            : choose_shard_items(plan.items, plan.batch_items, macs, item_bytes, partial_bytes);
     return plan;
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/config/section.hpp"
-#include "engine/device/executor.hpp"
+#include "engine/device/device_choice.hpp"
 #include "engine/run/covariates.hpp"
 #include "engine/run/forward_plan.hpp"
 #include "engine/run/input_reader.hpp"
@@ -27,6 +27,9 @@ struct ScheduleSettings {
     std::uint32_t batch_items = 0;
     std::uint32_t threads_per_rank = 1;
     std::uint64_t limit = 0;  ///< only the first items; 0: all
+    DeviceKind device = DeviceKind::automatic;
+    /// Networks take whole batches, as on a GPU. Of an automatic choice: what this machine has.
+    bool whole_batches = false;
 };
 
 /// What a campaign is about: the same on every rank.
@@ -52,6 +55,7 @@ struct StagePlan {
     Identity settings;  ///< what results depend on besides plan, twins, stimuli and seed
     std::shared_ptr<ForwardPlan> forward;
     bool reads_stimuli = true;          ///< false: no shard declares reads
+    bool looks_at_canvases = false;     ///< shards read the networks' inputs themselves
     std::string items_are = "stimuli";  ///< for people: "fits", "null draws"
 };
 

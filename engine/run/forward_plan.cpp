@@ -1,19 +1,27 @@
 #include "engine/run/forward_plan.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <numeric>
+
+#include "engine/base/failpoint.hpp"
+#include "engine/device/device_error.hpp"
+#include "engine/run/prepare_batch.hpp"
+#include "engine/twin/torch_device.hpp"
+#include "kernels/response_rows.hpp"
 
 namespace twinscreen {
 
 /// A readout of a pass. Its outputs are units (first_unit, ...) or contributions to areas.
 struct ForwardPlan::Job {
     Readout* readout = nullptr;
-    std::unique_ptr<Readout> folded;          // owned when the readout was made by folding
-    std::size_t first_unit = 0;               // of unit outputs
-    std::vector<std::size_t> area_of_output;  // of folded outputs
-    OwnedBatch rows;                          // [compute batch, outputs], reused
+    std::unique_ptr<Readout> folded;           // owned when the readout was made by folding
+    std::size_t first_unit = 0;                // of unit outputs
+    PlacedArray<std::int32_t> area_of_output;  // of folded outputs
+    std::size_t outputs_place = 0;             // of its outputs in the workspace
 };
 
 struct ForwardPlan::Pass {
@@ -26,6 +34,48 @@ struct ForwardPlan::Pass {
     double naive_macs = 0.0;
 };
 
+/// Memory of the batch where the executor works. Where images run one by one, on the host, inputs
+/// and results are used where they lie.
+struct ForwardPlan::Workspace {
+    Executor* executor = nullptr;
+    std::int64_t rows = 0;  // of a batch, with its padding
+    bool is_staged = false;
+    std::vector<ExecutorMemory> canvases;
+    std::vector<ExecutorMemory> covariates;
+    std::vector<ExecutorMemory> outputs;  // of each job: f32 [compute rows, outputs]
+    ExecutorMemory sums;                  // f64 [rows, areas]
+    ExecutorMemory units;                 // f32 [rows, units]
+    ExecutorMemory areas;                 // f32 [rows, areas]
+    /// Results on their way to the host: one batch is read while the next one comes.
+    struct Return {
+        ExecutorMemory units;  // pinned
+        ExecutorMemory areas;  // pinned
+        std::vector<std::uint8_t> valid;
+        std::unique_ptr<Milestone> is_there;
+    };
+    std::array<Return, 2> returns;
+    std::size_t first_return = 0;
+    std::size_t on_their_way = 0;
+    std::unique_ptr<Milestone> inputs_taken;
+
+    std::vector<ConstBatch> canvas_views;     // of this batch
+    std::vector<ConstBatch> covariate_views;  // of this batch
+    Batch units_view;
+    Batch areas_view;
+};
+
+namespace {
+
+/// With the padding behind the last items.
+std::int64_t rows_of_batch(const InputBatch& batch)
+{
+    if (batch.pictures) return batch.pictures->rows();
+    return batch.canvases.empty() ? static_cast<std::int64_t>(batch.items.count)
+                                  : batch.canvases.front().shape().extent[0];
+}
+
+}  // namespace
+
 ForwardPlan::ForwardPlan(std::span<Twin> twins, std::span<const TwinCovariates> covariates,
                          ForwardWants wants)
     : twins_(twins), covariates_(covariates), wants_(wants)
@@ -37,6 +87,7 @@ ForwardPlan::ForwardPlan(std::span<Twin> twins, std::span<const TwinCovariates> 
             add_part(twin, part, first_unit);
             first_unit += static_cast<std::size_t>(part.readout->outputs());
         }
+    list_area_members();
     for (const auto& pass : passes_)
         batch_multiple_ =
             std::lcm(batch_multiple_, static_cast<std::uint32_t>(pass->backbone->compute_batch()));
@@ -126,29 +177,28 @@ void ForwardPlan::add_part(std::size_t twin, TwinPart& part, std::size_t first_u
     job.first_unit = first_unit;
     if (wants_.areas && !wants_.units) {
         LinearMeasure means;
+        std::vector<std::int32_t> area_of_output;
         for (std::size_t unit = 0; unit < static_cast<std::size_t>(part.readout->outputs());
              ++unit) {
-            const std::size_t area = area_of_unit_[first_unit + unit];
-            auto found = std::find(job.area_of_output.begin(), job.area_of_output.end(), area);
-            const auto output = static_cast<std::size_t>(found - job.area_of_output.begin());
-            if (found == job.area_of_output.end()) {
-                job.area_of_output.push_back(area);
+            const auto area = static_cast<std::int32_t>(area_of_unit_[first_unit + unit]);
+            auto found = std::find(area_of_output.begin(), area_of_output.end(), area);
+            const auto output = static_cast<std::size_t>(found - area_of_output.begin());
+            if (found == area_of_output.end()) {
+                area_of_output.push_back(area);
                 means.outputs.emplace_back();
             }
             means.outputs[output].emplace_back(UnitId{static_cast<std::uint32_t>(unit)},
-                                               area_weight_[area]);
+                                               area_weight_[static_cast<std::size_t>(area)]);
         }
         job.folded = part.readout->fold(means);
-        if (job.folded)
+        if (job.folded) {
             job.readout = job.folded.get();
-        else
-            job.area_of_output.clear();
+            job.area_of_output = PlacedArray<std::int32_t>(std::move(area_of_output));
+        }
     }
     if (!job.folded)
         for (std::size_t unit = 0; unit < static_cast<std::size_t>(part.readout->outputs()); ++unit)
             unfolded_units_.push_back(first_unit + unit);
-    const std::int64_t rows = part.backbone->compute_batch();
-    job.rows = OwnedBatch(ElementType::f32, {rows, job.readout->outputs()});
     for (const TapId tap : job.readout->taps())
         if (std::find(pass.wanted.begin(), pass.wanted.end(), tap) == pass.wanted.end())
             pass.wanted.push_back(tap);
@@ -179,78 +229,213 @@ std::size_t ForwardPlan::memory_bytes() const
     return bytes;
 }
 
+/// The units whose area means are taken from their responses.
+void ForwardPlan::list_area_members()
+{
+    std::vector<std::int32_t> first(area_count_ + 1, 0);
+    for (const std::size_t unit : unfolded_units_) ++first[area_of_unit_[unit] + 1];
+    std::partial_sum(first.begin(), first.end(), first.begin());
+    std::vector<std::int32_t> next(first.begin(), first.end() - 1);
+    std::vector<std::int32_t> units(unfolded_units_.size());
+    for (const std::size_t unit : unfolded_units_)
+        units[static_cast<std::size_t>(next[area_of_unit_[unit]]++)] =
+            static_cast<std::int32_t>(unit);
+    member_first_ = PlacedArray<std::int32_t>(std::move(first));
+    member_unit_ = PlacedArray<std::int32_t>(std::move(units));
+    member_weight_ = PlacedArray<double>(area_weight_);
+}
+
+ForwardPlan::Workspace& ForwardPlan::workspace_for(const InputBatch& batch, Executor& executor)
+{
+    const std::int64_t rows = rows_of_batch(batch);
+    if (workspace_ && workspace_->executor == &executor && workspace_->rows == rows)
+        return *workspace_;
+    workspace_ = std::make_unique<Workspace>();
+    Workspace& w = *workspace_;
+    w.executor = &executor;
+    w.rows = rows;
+    w.is_staged = executor.wants_whole_batches();
+    for (const auto& pass : passes_)
+        for (Job& job : pass->jobs) {
+            const std::int64_t step = w.is_staged ? rows : pass->backbone->compute_batch();
+            job.outputs_place = w.outputs.size();
+            w.outputs.emplace_back(executor, ElementType::f32, Shape{step, job.readout->outputs()});
+        }
+    const Shape units{rows, static_cast<std::int64_t>(unit_count_)};
+    const Shape areas{rows, static_cast<std::int64_t>(area_count_)};
+    if (wants_.areas) w.sums = ExecutorMemory(executor, ElementType::f64, areas);
+    if (w.is_staged || (!wants_.units && !unfolded_units_.empty()))
+        w.units = ExecutorMemory(executor, ElementType::f32, units);
+    if (!w.is_staged) return w;
+    for (const InputTransform& canvas : canvases_)
+        w.canvases.emplace_back(executor, ElementType::f32, canvas.row_shape().with_rows(rows));
+    for (const OwnedBatch& covariate : batch.covariates)
+        w.covariates.emplace_back(executor, covariate.type(), covariate.shape());
+    constexpr auto pinned = ExecutorMemory::Place::pinned;
+    w.areas = ExecutorMemory(executor, ElementType::f32, areas);
+    for (Workspace::Return& back : w.returns)
+        back = {ExecutorMemory(executor, ElementType::f32, units, pinned),
+                ExecutorMemory(executor, ElementType::f32, areas, pinned),
+                {},
+                executor.make_milestone()};
+    w.inputs_taken = executor.make_milestone();
+    return w;
+}
+
+/// The batch's inputs where the networks read them.
+void ForwardPlan::place_inputs(const InputBatch& batch, Workspace& w) const
+{
+    w.canvas_views.clear();
+    w.covariate_views.clear();
+    if (!w.is_staged) {
+        for (const OwnedBatch& canvas : batch.canvases) w.canvas_views.push_back(canvas.view());
+        for (const OwnedBatch& values : batch.covariates)
+            w.covariate_views.push_back(values.view());
+        return;
+    }
+    std::vector<Batch> inputs;
+    for (const ExecutorMemory& canvas : w.canvases) inputs.push_back(canvas.view());
+    w.canvas_views.assign(inputs.begin(), inputs.end());
+    if (batch.pictures)
+        prepare_batch(batch, canvases_, inputs, *w.executor);
+    else
+        for (std::size_t number = 0; number < inputs.size(); ++number)
+            w.executor->copy(inputs[number], batch.canvases[number].view());
+    for (std::size_t number = 0; number < batch.covariates.size(); ++number) {
+        w.executor->copy(w.covariates[number].view(), batch.covariates[number].view());
+        w.covariate_views.push_back(w.covariates[number].view());
+    }
+    w.inputs_taken->set();
+}
+
 void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executor& executor)
 {
-    const auto rows = static_cast<std::int64_t>(batch.items.count);
-    units_out_ = units;
-    areas_out_ = areas;
-    if (wants_.areas) area_sums_.assign(batch.items.count * area_count_, 0.0);
-    if (!wants_.units && !unfolded_units_.empty()) {
-        const Shape shape{rows, static_cast<std::int64_t>(unit_count_)};
-        if (!(unit_rows_.shape() == shape)) unit_rows_ = OwnedBatch(ElementType::f32, shape);
-        units_out_ = unit_rows_.view();
+    if (executor.wants_whole_batches()) {
+        start(batch, executor);
+        const Responses found = finish();
+        if (wants_.units) std::memcpy(units.data, found.units.data, bytes_of(found.units));
+        if (wants_.areas) std::memcpy(areas.data, found.areas.data, bytes_of(found.areas));
+        return;
     }
-    for (const auto& pass : passes_) run_pass(*pass, batch, rows, executor);
-    if (wants_.areas) average_areas(rows);
+    Workspace& w = workspace_for(batch, executor);
+    w.units_view = w.units.is_empty() ? units : w.units.view();
+    w.areas_view = areas;
+    compute(batch, w);
+    blank_invalid_rows(batch.valid, units, areas);
+}
 
+void ForwardPlan::start(const InputBatch& batch, Executor& executor)
+{
+    Workspace& w = workspace_for(batch, executor);
+    TWINSCREEN_REQUIRE(w.on_their_way < w.returns.size(), internal,
+                       "a third batch was started before the first one was finished");
+    w.units_view = w.units.view();
+    w.areas_view = w.areas.view();
+    with_device_errors(executor, [&] {
+        if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
+            throw_device_error(code, "injected", "computing a batch");
+        compute(batch, w);
+        send_back(batch, w);
+    });
+}
+
+void ForwardPlan::compute(const InputBatch& batch, Workspace& w) const
+{
+    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    Executor& executor = *w.executor;
+    place_inputs(batch, w);
+    if (wants_.areas) clear(w.sums.view(), executor);
+    for (const auto& pass : passes_) run_pass(*pass, rows, w);
+    if (!wants_.areas) return;
+    finish_areas(
+        rows_of(w.sums.view(), 0, rows),
+        {member_first_.on(executor), member_unit_.on(executor), member_weight_.on(executor)},
+        w.units_view, rows_of(w.areas_view, 0, rows), executor);
+}
+
+void ForwardPlan::send_back(const InputBatch& batch, Workspace& w) const
+{
+    Workspace::Return& back = w.returns[(w.first_return + w.on_their_way) % w.returns.size()];
+    back.valid = batch.valid;
+    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    const auto send = [&](const ExecutorMemory& to, Batch from) {
+        w.executor->copy(rows_of(to.view(), 0, rows), rows_of(from, 0, rows));
+    };
+    if (wants_.units) send(back.units, w.units_view);
+    if (wants_.areas) send(back.areas, w.areas_view);
+    back.is_there->set();
+    ++w.on_their_way;
+}
+
+void ForwardPlan::wait_for_inputs()
+{
+    if (workspace_ && workspace_->on_their_way > 0) workspace_->inputs_taken->wait();
+}
+
+ForwardPlan::Responses ForwardPlan::finish()
+{
+    TWINSCREEN_REQUIRE(workspace_ && workspace_->on_their_way > 0, internal,
+                       "a batch was finished that was not started");
+    Workspace& w = *workspace_;
+    Workspace::Return& back = w.returns[w.first_return];
+    w.first_return = (w.first_return + 1) % w.returns.size();
+    --w.on_their_way;
+    back.is_there->wait();
+    const auto rows = static_cast<std::int64_t>(back.valid.size());
+    const Responses found{rows_of(back.units.view(), 0, rows), rows_of(back.areas.view(), 0, rows)};
+    blank_invalid_rows(back.valid, found.units, found.areas);
+    return found;
+}
+
+void ForwardPlan::forget_started()
+{
+    while (workspace_ && workspace_->on_their_way > 0) static_cast<void>(finish());
+}
+
+void ForwardPlan::give_back_memory() { workspace_.reset(); }
+
+/// NaN in the responses to pictures that could not be read.
+void ForwardPlan::blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units,
+                                     Batch areas) const
+{
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-    for (std::size_t row = 0; row < batch.items.count; ++row) {
-        if (batch.valid[row] != 0) continue;
-        if (wants_.units)
-            std::ranges::fill(values_of<float>(rows_of(units, static_cast<std::int64_t>(row), 1)),
-                              nan);
-        if (wants_.areas)
-            std::ranges::fill(values_of<float>(rows_of(areas, static_cast<std::int64_t>(row), 1)),
-                              nan);
+    for (std::size_t row = 0; row < valid.size(); ++row) {
+        if (valid[row] != 0) continue;
+        const auto at = static_cast<std::int64_t>(row);
+        if (wants_.units) std::ranges::fill(values_of<float>(rows_of(units, at, 1)), nan);
+        if (wants_.areas) std::ranges::fill(values_of<float>(rows_of(areas, at, 1)), nan);
     }
 }
 
-void ForwardPlan::run_pass(Pass& pass, const InputBatch& batch, std::int64_t rows,
-                           Executor& executor)
+void ForwardPlan::run_pass(Pass& pass, std::int64_t rows, Workspace& w) const
 {
-    const std::int64_t step = pass.backbone->compute_batch();
+    const std::int64_t step = w.is_staged ? w.rows : pass.backbone->compute_batch();
     std::vector<NamedBatch> covariates;
     for (std::int64_t first = 0; first < rows; first += step) {
         covariates.clear();
-        for (std::size_t at = 0; at < pass.bindings.size(); ++at) {
-            const std::size_t binding = pass.bindings[at];
+        for (const std::size_t binding : pass.bindings)
             covariates.push_back(
-                {bindings_[binding].name, rows_of(batch.covariates[binding].view(), first, step)});
-        }
-        const ForwardRequest request{rows_of(batch.canvases[pass.canvas].view(), first, step),
-                                     covariates, pass.wanted, false};
-        const std::unique_ptr<Trace> trace = pass.backbone->forward(request, executor);
-        const std::int64_t kept = std::min(step, rows - first);
-        for (Job& job : pass.jobs) {
-            job.readout->apply(*trace, job.rows.view(), executor);
-            const std::span<const float> values = job.rows.values<float>();
-            const auto outputs = static_cast<std::size_t>(job.readout->outputs());
-            for (std::size_t row = 0; row < static_cast<std::size_t>(kept); ++row) {
-                const auto from = values.subspan(row * outputs, outputs);
-                const std::size_t to = static_cast<std::size_t>(first) + row;
-                if (job.folded) {
-                    for (std::size_t at = 0; at < outputs; ++at)
-                        area_sums_[to * area_count_ + job.area_of_output[at]] += from[at];
-                } else {
-                    std::ranges::copy(
-                        from, values_of<float>(units_out_).begin() +
-                                  static_cast<std::ptrdiff_t>(to * unit_count_ + job.first_unit));
-                }
-            }
+                {bindings_[binding].name, rows_of(w.covariate_views[binding], first, step)});
+        const ForwardRequest request{rows_of(w.canvas_views[pass.canvas], first, step), covariates,
+                                     pass.wanted, false};
+        const std::unique_ptr<Trace> trace = pass.backbone->forward(request, *w.executor);
+        for (const Job& job : pass.jobs) {
+            const Batch outputs = w.outputs[job.outputs_place].view();
+            job.readout->apply(*trace, outputs, *w.executor);
+            place_outputs(job, outputs, first, std::min(step, rows - first), w);
         }
     }
 }
 
-void ForwardPlan::average_areas(std::int64_t rows)
+void ForwardPlan::place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
+                                std::int64_t rows, Workspace& w) const
 {
-    // Units of readouts that could not be folded are summed here, in unit order.
-    for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row)
-        for (const std::size_t unit : unfolded_units_)
-            area_sums_[row * area_count_ + area_of_unit_[unit]] +=
-                area_weight_[area_of_unit_[unit]] *
-                static_cast<double>(values_of<float>(units_out_)[row * unit_count_ + unit]);
-    std::ranges::transform(area_sums_, values_of<float>(areas_out_).begin(),
-                           [](double sum) { return static_cast<float>(sum); });
+    if (job.folded)
+        add_to_areas(outputs, job.area_of_output.on(*w.executor), first_row, rows, w.sums.view(),
+                     *w.executor);
+    else
+        place_columns(outputs, {first_row, rows, static_cast<std::int64_t>(job.first_unit)},
+                      w.units_view, *w.executor);
 }
 
 std::vector<ForwardPlan::PassSummary> ForwardPlan::summarise() const

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/table.hpp"
+#include "engine/device/placed_array.hpp"
 #include "engine/run/covariates.hpp"
 #include "engine/run/input_reader.hpp"
 #include "engine/twin/twin.hpp"
@@ -37,20 +38,43 @@ public:
     const Table& units() const noexcept { return units_; }
     /// One row per (twin, subject, area), in order of appearance: twin, subject, area, unit_count.
     const Table& areas() const noexcept { return areas_; }
+    /// Columns of `units` and `areas` of a batch: 0 where they are not wanted.
+    std::size_t unit_columns() const noexcept { return wants_.units ? unit_count_ : 0; }
+    std::size_t area_columns() const noexcept { return wants_.areas ? area_count_ : 0; }
     /// Unit of all responses; empty where the twins differ in it.
     std::string response_unit() const;
-    /// Rows of a batch that all compute batches divide.
+    /// Rows of a batch that all compute batches divide, where images run one by one.
     std::uint32_t batch_multiple() const noexcept { return batch_multiple_; }
     /// Multiply-accumulates of one stimulus.
     double macs_per_item() const;
     /// Weights and largest activations [bytes].
     std::size_t memory_bytes() const;
 
-    /// Responses of one input batch. Rows of invalid items are NaN. Independent; one thread.
+    /// Responses of one input batch, in host memory. Rows of invalid items are NaN. Networks take
+    /// their own compute batches, or the whole batch where the executor wants that. Throws
+    /// Error(device) when a GPU fails. Independent; one thread; the
+    /// executor must outlive the plan.
     ///
     /// units  f32 [rows, units], ignored unless wanted; rows >= the batch's item count
     /// areas  f32 [rows, areas], ignored unless wanted
     void run(const InputBatch& batch, Batch units, Batch areas, Executor& executor);
+
+    /// The same in two halves, for executors that want whole batches: `start` gives the work to the
+    /// executor and returns; up to two batches may be on their way. The batch must stay as it is
+    /// until `wait_for_inputs`, which waits for the last one started.
+    void start(const InputBatch& batch, Executor& executor);
+    void wait_for_inputs();
+    /// In pinned memory, until the second `start` after this call.
+    struct Responses {
+        Batch units;  ///< f32 [rows, units]; only where wanted
+        Batch areas;  ///< f32 [rows, areas]; only where wanted
+    };
+    /// Of the batch that was started first.
+    Responses finish();
+    /// Waits for whatever is on its way, and forgets it.
+    void forget_started();
+    /// Of the executor; taken again by the next batch.
+    void give_back_memory();
 
     /// One line per backbone pass, for `plan`.
     struct PassSummary {
@@ -65,14 +89,22 @@ public:
     std::vector<PassSummary> summarise() const;
 
 private:
-    struct Job;   // one readout of a pass and where its outputs go
-    struct Pass;  // one backbone and its jobs
+    struct Job;        // one readout of a pass and where its outputs go
+    struct Pass;       // one backbone and its jobs
+    struct Workspace;  // memory where the passes run
 
     void build_tables();
     void add_part(std::size_t twin, TwinPart& part, std::size_t first_unit);
     Pass& pass_for(std::size_t twin, const std::shared_ptr<Backbone>& backbone);
-    void run_pass(Pass& pass, const InputBatch& batch, std::int64_t rows, Executor& executor);
-    void average_areas(std::int64_t rows);
+    void list_area_members();
+    Workspace& workspace_for(const InputBatch& batch, Executor& executor);
+    void place_inputs(const InputBatch& batch, Workspace& workspace) const;
+    void run_pass(Pass& pass, std::int64_t rows, Workspace& workspace) const;
+    void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
+                       std::int64_t rows, Workspace& workspace) const;
+    void compute(const InputBatch& batch, Workspace& workspace) const;
+    void send_back(const InputBatch& batch, Workspace& workspace) const;
+    void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;
     std::span<const TwinCovariates> covariates_;
@@ -89,10 +121,10 @@ private:
     std::size_t unit_count_ = 0;
     std::size_t area_count_ = 0;
 
-    std::vector<double> area_sums_;  // [rows, areas], reused
-    OwnedBatch unit_rows_;           // [rows, units] when only areas are wanted
-    Batch units_out_;
-    Batch areas_out_;
+    PlacedArray<std::int32_t> member_first_;  // of the unfolded units, by area
+    PlacedArray<std::int32_t> member_unit_;
+    PlacedArray<double> member_weight_;
+    std::unique_ptr<Workspace> workspace_;  // made by the first batch
 };
 
 }  // namespace twinscreen

@@ -19,13 +19,11 @@ namespace {
 class BatchFiller {
 public:
     BatchFiller(const StimulusSource& source, std::vector<InputTransform> canvases,
-                std::vector<CovariateBinding> bindings, std::uint32_t batch_items,
-                BadImage on_bad_image)
+                std::vector<CovariateBinding> bindings, const ReaderSettings& settings)
         : source_(source),
           canvases_(std::move(canvases)),
           bindings_(std::move(bindings)),
-          batch_items_(batch_items),
-          on_bad_image_(on_bad_image)
+          settings_(settings)
     {
     }
 
@@ -43,10 +41,18 @@ private:
         batch.items = items;
         batch.luminance.assign(items.count, 0.0);
         batch.valid.assign(items.count, 1);
+        if (settings_.pack_for != nullptr) {
+            if (batch.pictures)
+                batch.pictures->clear();
+            else
+                batch.pictures.emplace(*settings_.pack_for, canvases_, settings_.batch_items,
+                                       settings_.most_picture_bytes);
+            return;
+        }
         if (batch.canvases.size() == canvases_.size()) return;  // a recycled batch
         for (const InputTransform& canvas : canvases_)
             batch.canvases.emplace_back(ElementType::f32,
-                                        canvas.row_shape().with_rows(batch_items_));
+                                        canvas.row_shape().with_rows(settings_.batch_items));
         for (OwnedBatch& canvas : batch.canvases) std::ranges::fill(canvas.values<float>(), 0.0F);
     }
 
@@ -56,10 +62,12 @@ private:
             draw_row(item, row, batch);
         } catch (Error& error) {
             error.add_context(fmt::format("item {} of the campaign", index_of(item)));
-            if (on_bad_image_ == BadImage::stop || error.kind() != Error::Kind::data) throw;
+            if (settings_.on_bad_image == BadImage::stop || error.kind() != Error::Kind::data)
+                throw;
             spdlog::warn("recorded as NaN: {}", error.what());
             batch.valid[row] = 0;
             batch.luminance[row] = std::numeric_limits<double>::quiet_NaN();
+            if (batch.pictures) batch.pictures->blank(static_cast<std::int64_t>(row));
             for (OwnedBatch& canvas : batch.canvases) {
                 const Batch bad = rows_of(canvas.view(), static_cast<std::int64_t>(row), 1);
                 std::ranges::fill(values_of<float>(bad), 0.0F);
@@ -74,13 +82,17 @@ private:
             batch.luminance[row] = mean_luminance(source_.draw(item, InputTransform{}));
             return;
         }
-        Picture picture;
-        for (std::size_t canvas = 0; canvas < canvases_.size(); ++canvas) {
-            if (canvas == 0 || source_.drawn_for_canvas())
-                picture = source_.draw(item, canvases_[canvas]);
-            if (canvas == 0) batch.luminance[row] = mean_luminance(picture);
-            apply_transform(canvases_[canvas], picture,
-                            rows_of(batch.canvases[canvas].view(), at, 1));
+        const std::size_t canvases_of_one = source_.drawn_for_canvas() ? 1 : canvases_.size();
+        for (std::size_t first = 0; first < canvases_.size(); first += canvases_of_one) {
+            const Picture picture = source_.draw(item, canvases_[first]);
+            if (first == 0) batch.luminance[row] = mean_luminance(picture);
+            if (batch.pictures) {
+                batch.pictures->add(at, first, canvases_of_one, picture);
+                continue;
+            }
+            for (std::size_t canvas = first; canvas < first + canvases_of_one; ++canvas)
+                apply_transform(canvases_[canvas], picture,
+                                rows_of(batch.canvases[canvas].view(), at, 1));
         }
     }
 
@@ -90,15 +102,14 @@ private:
         const Table described = source_.describe(batch.items);
         batch.covariates.clear();
         for (const CovariateBinding& binding : bindings_)
-            batch.covariates.push_back(
-                covariate_values(binding, described, index_of(batch.items.first), batch_items_));
+            batch.covariates.push_back(covariate_values(
+                binding, described, index_of(batch.items.first), settings_.batch_items));
     }
 
     const StimulusSource& source_;
     std::vector<InputTransform> canvases_;
     std::vector<CovariateBinding> bindings_;
-    std::uint32_t batch_items_;
-    BadImage on_bad_image_;
+    ReaderSettings settings_;
 };
 
 /// Batches are numbered in the order in which they will be used. Threads take the next number as
@@ -107,7 +118,7 @@ class PooledReader final : public InputReader, public InputStream {
 public:
     PooledReader(const StimulusSource& source, const std::vector<InputTransform>& canvases,
                  const std::vector<CovariateBinding>& bindings, const ReaderSettings& settings)
-        : filler_(source, canvases, bindings, settings.batch_items, settings.on_bad_image),
+        : filler_(source, canvases, bindings, settings),
           settings_(settings),
           slots_(static_cast<std::size_t>(std::max(settings.depth, 1) + settings.threads))
     {

@@ -2,22 +2,26 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/run/covariates.hpp"
 #include "engine/schedule/plan.hpp"
 #include "engine/stimulus/source.hpp"
+#include "kernels/picture_batch.hpp"
 
 namespace twinscreen {
 
 /// Stimuli of consecutive items, ready for the networks.
 struct InputBatch {
     ItemRange items;                     ///< the real items; rows beyond are padding
-    std::vector<OwnedBatch> canvases;    ///< each f32 [batch_items, canvas row]
+    std::vector<OwnedBatch> canvases;    ///< each f32 [batch_items, canvas row]; none if packed
     std::vector<OwnedBatch> covariates;  ///< each f32 [batch_items, extent]
     std::vector<double>
         luminance;  ///< [items] mean pixel value of the picture [0..255], NaN if not valid
     std::vector<std::uint8_t> valid;  ///< [items] 0: the picture could not be read
+    /// What prepare_batch makes the canvases of, where ReaderSettings::pack_for is given.
+    std::optional<PictureBatch> pictures = std::nullopt;
 };
 
 /// Thrown when the job is asked to stop in the middle of a shard or of combining a stage.
@@ -44,6 +48,11 @@ struct ReaderSettings {
     int depth = 4;  ///< batches filled ahead of the one in use, beside one per thread
     BadImage on_bad_image = BadImage::stop;
     const std::atomic<bool>* stop = nullptr;
+    /// Batches hold packed pictures in pinned memory of this executor instead of canvases; it must
+    /// outlive the reader. Reader threads call allocate_pinned and deallocate_pinned, nothing else.
+    Executor* pack_for = nullptr;
+    /// Of the pixels in one packed batch [bytes]; see PictureBatch.
+    std::size_t most_picture_bytes = std::size_t{512} << 20U;
 };
 
 /// A pool of threads that fills the batches of announced ranges ahead of their use.

@@ -144,6 +144,8 @@ RankFacts facts_of_this_rank(const Campaign& campaign)
     facts.host = host_name();
     facts.build = build_of_this_program();
     facts.numerics = numerics_fingerprint();
+    if (campaign.executor && campaign.executor->wants_whole_batches())
+        facts.numerics += " device " + campaign.executor->name();
     for (const Twin& twin : campaign.twins)
         facts.twins += fmt::format("{}{} {}", facts.twins.empty() ? "" : ", ", twin.spec.name,
                                    twin.spec.digest);

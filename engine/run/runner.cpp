@@ -9,6 +9,7 @@
 #include "engine/base/log.hpp"
 #include "engine/comm/heartbeat.hpp"
 #include "engine/run/agreement.hpp"
+#include "engine/run/fitting_batch.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/rank_agreement.hpp"
 #include "engine/run/reader_threads.hpp"
@@ -18,6 +19,7 @@
 #include "engine/schedule/shard_queue.hpp"
 #include "engine/store/folder_lock.hpp"
 #include "engine/twin/bundle.hpp"
+#include "engine/twin/torch_device.hpp"
 
 namespace twinscreen {
 namespace {
@@ -224,11 +226,13 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     settings.depth = run.reader_threads + 3;
     settings.on_bad_image = run.campaign.run.on_bad_image;
     settings.stop = &run.stop;
+    Executor& executor = *run.campaign.executor;
+    if (executor.wants_whole_batches() && !stage.looks_at_canvases) settings.pack_for = &executor;
     const auto reader = make_input_reader(*run.campaign.stimuli, stage.forward->canvases(),
                                           stage.forward->bindings(), settings);
     StageScratch scratch = scratch_of(run, stage);
-    Worker worker({*run.campaign.experiment, stage, sink, *tools.queue, *reader, scratch, run.stop,
-                   run.communicator.rank(), run.campaign.seed, elapsed});
+    Worker worker({*run.campaign.experiment, stage, executor, sink, *tools.queue, *reader, scratch,
+                   run.stop, run.communicator.rank(), run.campaign.seed, elapsed});
     worker.work();
     // Drains the writers, so that all reports exist before the queue is drained.
     sink.checkpoint(worker.last_epoch() + 1);
@@ -262,15 +266,35 @@ bool combine_stage(Run& run, const StagePlan& stage, ResultSink& sink)
     return stopped[0] == 0.0;
 }
 
+/// Collective, same answer on every rank.
+bool begins_anew(const Run& run, const StagePlan& stage)
+{
+    std::error_code ignored;
+    const bool is_missing =
+        run.communicator.rank() == 0 && !std::filesystem::exists(store_file(run, stage), ignored);
+    std::array<double, 1> anew{is_missing ? 1.0 : 0.0};
+    run.communicator.all_reduce(anew, Reduction::max);
+    return anew[0] > 0.0;
+}
+
+/// Before there is a store, which would be bound to the size of its batches.
+void require_room_on_device(const Run& run, const StagePlan& stage)
+{
+    Executor& executor = *run.campaign.executor;
+    if (stage.reads_stimuli && executor.wants_whole_batches())
+        require_fitting_batch(*stage.forward, stage.plan.batch_items, executor);
+}
+
 /// Collective. False if the job was asked to stop.
 bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
 {
     StageTools tools;
     const bool is_root = run.communicator.rank() == 0;
     // A store that begins anew takes up nothing from an earlier one.
-    std::error_code ignored;
-    if (is_root && !std::filesystem::exists(store_file(run, stage), ignored))
-        remove_scratch(scratch_folder(run, stage));
+    if (begins_anew(run, stage)) {
+        if (is_root) remove_scratch(scratch_folder(run, stage));
+        agree(run.communicator, [&] { require_room_on_device(run, stage); });
+    }
     agree(run.communicator, [&] {
         tools.sink = open_hdf5_sink(store_options(run, stage), stage.plan, stage.columns,
                                     stage.tables, run.communicator);
@@ -311,6 +335,20 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
     return true;
 }
 
+/// The processor or GPU of this rank, for its networks and kernels.
+void take_device(Campaign& campaign, int node_rank, int node_ranks)
+{
+    const ScheduleSettings& schedule = campaign.schedule;
+    const DeviceRequest request{schedule.device, campaign.run.share_gpus, node_rank, node_ranks};
+    const DeviceChoice choice = choose_device(request, visible_gpus());
+    campaign.executor = make_executor(choice);
+    use_for_networks(*campaign.executor);
+    if (choice.kind != DeviceKind::cpu)
+        spdlog::info("networks run on {}{}", campaign.executor->name(),
+                     choice.kind == DeviceKind::gpu ? fmt::format(" (GPU {})", choice.ordinal)
+                                                    : std::string());
+}
+
 }  // namespace
 
 Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
@@ -344,10 +382,11 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     const Heartbeat heartbeat(communicator, silence_of(campaign));
     Run run{campaign, folder, communicator, stop, {}, 1, nullptr, {}};
     set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
+    const int node_ranks = ranks_of_node(communicator);
+    agree(communicator, [&] { take_device(campaign, communicator.node_rank(), node_ranks); });
     const RankFacts facts = facts_of_this_rank(campaign);
     run.numerics = facts.numerics;
     compare_ranks(communicator, campaign, facts);
-    const int node_ranks = ranks_of_node(communicator);
     run.reader_threads = campaign.run.reader_threads > 0 ? campaign.run.reader_threads
                                                          : default_reader_threads(node_ranks);
     make_shared_folder(communicator, folder);

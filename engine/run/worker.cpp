@@ -25,10 +25,7 @@ private:
     InputStream& inputs_;
 };
 
-Worker::Worker(const WorkerParts& parts)
-    : parts_(parts), executor_(make_host_executor()), last_epoch_(parts.sink.state().epoch)
-{
-}
+Worker::Worker(const WorkerParts& parts) : parts_(parts), last_epoch_(parts.sink.state().epoch) {}
 
 void Worker::work()
 {
@@ -107,7 +104,8 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
     };
     ShardScratch scratch(parts_.scratch, shard.id);
     try {
-        ShardTools tools{inputs, *parts_.stage.forward, write, *executor_, parts_.seed, check_stop,
+        ShardTools tools{inputs,          *parts_.stage.forward, write,
+                         parts_.executor, parts_.seed,           check_stop,
                          scratch};
         parts_.experiment.run_shard(shard, tools);
         TWINSCREEN_FAILPOINT("shard: computed");

@@ -19,6 +19,7 @@ namespace twinscreen {
 struct WorkerParts {
     Experiment& experiment;
     const StagePlan& stage;
+    Executor& executor;
     ResultSink& sink;
     ShardQueue& queue;
     InputReader& reader;
@@ -54,7 +55,6 @@ private:
     ShardReport report_on(const Shard& shard) const;
 
     WorkerParts parts_;
-    std::unique_ptr<Executor> executor_;
     std::deque<Instruction> mine_;  // claimed and not started
     std::uint32_t last_epoch_;
 };

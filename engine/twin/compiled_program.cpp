@@ -57,6 +57,10 @@ public:
 
     std::vector<at::Tensor> run(const at::Tensor& images) override
     {
+        TWINSCREEN_REQUIRE(images.is_cpu(), device,
+                           "{}: a compiled program is machine code of the processor. Export it as "
+                           "TorchScript, or set [run] device = \"cpu\"",
+                           file_);
         try {
             return loader_->run({images});
         } catch (const std::exception& thrown) {

@@ -6,15 +6,18 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include "engine/twin/bilinear_sample.hpp"
+#include "engine/twin/placed_tensor.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
+#include "kernels/bilinear_sample.hpp"
 
 namespace twinscreen {
 
 namespace {
 
-constexpr std::int64_t pooled_values = 1 << 20;  // at once: 4 MiB of f32, which stay in the cache
+// At once: 4 MiB of f32, which stay in a processor's cache; on a GPU few large products.
+constexpr std::int64_t pooled_values = 1 << 20;
+constexpr std::int64_t pooled_values_on_device = 1 << 26;
 
 /// Units first ... first + count - 1.
 struct Block {
@@ -70,21 +73,21 @@ public:
     at::Tensor laid_out(const at::Tensor& maps) const override { return maps; }
     at::Tensor pooled(const at::Tensor& maps, Block units) const override
     {
-        return at::mm(block_of(field_, units), maps);
+        return at::mm(block_of(field_.like(maps), units), maps);
     }
     void spread(const at::Tensor& pooled, Block units, at::Tensor& maps) const override
     {
-        maps.addmm_(block_of(field_, units).t(), pooled);
+        maps.addmm_(block_of(field_.host(), units).t(), pooled);
     }
     std::unique_ptr<Fields> select(const at::Tensor& units) const override
     {
-        return std::make_unique<WholeFields>(field_.index_select(0, units));
+        return std::make_unique<WholeFields>(field_.host().index_select(0, units));
     }
-    std::int64_t pixels() const override { return field_.size(1); }
-    std::size_t bytes() const override { return field_.nbytes(); }
+    std::int64_t pixels() const override { return field_.host().size(1); }
+    std::size_t bytes() const override { return field_.host().nbytes(); }
 
 private:
-    at::Tensor field_;
+    PlacedTensor field_;
 };
 
 class PointFields final : public Fields {
@@ -98,11 +101,13 @@ public:
     at::Tensor laid_out(const at::Tensor& maps) const override { return maps.contiguous(); }
     at::Tensor pooled(const at::Tensor& maps, Block units) const override
     {
-        const at::Tensor first = at::arange(0, corners * units.count, corners, at::kLong);
+        const at::Tensor first = at::arange(0, corners * units.count, corners,
+                                            at::TensorOptions(at::kLong).device(maps.device()));
         constexpr std::int64_t sum = 0;  // mode
-        return std::get<0>(at::embedding_bag(
-            maps, block_of(pixels_, units).flatten(), first, /*scale_grad_by_freq=*/false, sum,
-            /*sparse=*/false, block_of(weights_, units).flatten()));
+        return std::get<0>(at::embedding_bag(maps, block_of(pixels_.beside(maps), units).flatten(),
+                                             first, /*scale_grad_by_freq=*/false, sum,
+                                             /*sparse=*/false,
+                                             block_of(weights_.like(maps), units).flatten()));
     }
     void spread(const at::Tensor& pooled, Block units, at::Tensor& maps) const override
     {
@@ -111,24 +116,27 @@ public:
     }
     std::unique_ptr<Fields> select(const at::Tensor& units) const override
     {
-        return std::make_unique<PointFields>(pixels_.index_select(0, units),
-                                             weights_.index_select(0, units));
+        return std::make_unique<PointFields>(pixels_.host().index_select(0, units),
+                                             weights_.host().index_select(0, units));
     }
     std::int64_t pixels() const override { return corners; }
-    std::size_t bytes() const override { return pixels_.nbytes() + weights_.nbytes(); }
+    std::size_t bytes() const override
+    {
+        return pixels_.host().nbytes() + weights_.host().nbytes();
+    }
 
 private:
     at::Tensor pixels_of(int corner, Block units) const
     {
-        return block_of(pixels_, units).select(1, corner).squeeze(1).contiguous();
+        return block_of(pixels_.host(), units).select(1, corner).squeeze(1).contiguous();
     }
     at::Tensor weights_of(int corner, Block units) const
     {
-        return block_of(weights_, units).select(1, corner);
+        return block_of(weights_.host(), units).select(1, corner);
     }
 
-    at::Tensor pixels_;
-    at::Tensor weights_;
+    PlacedTensor pixels_;
+    PlacedTensor weights_;
 };
 
 struct FieldTap {
@@ -153,7 +161,7 @@ public:
     {
     }
 
-    std::int64_t outputs() const noexcept override { return bias_.size(0); }
+    std::int64_t outputs() const noexcept override { return bias_.host().size(0); }
     std::span<const TapId> taps() const noexcept override { return ids_; }
     std::unique_ptr<Readout> select(std::span<const UnitId> units) const override
     {
@@ -164,8 +172,8 @@ public:
         for (const FieldTap& tap : taps_)
             taps.push_back({tap.row, tap.fields->select(chosen), tap.first_feature});
         return std::make_unique<FieldReadout>(
-            ids_, std::move(taps), weights_.index_select(0, chosen), bias_.index_select(0, chosen),
-            compresses_, precision_);
+            ids_, std::move(taps), weights_.host().index_select(0, chosen),
+            bias_.host().index_select(0, chosen), compresses_, precision_);
     }
     std::unique_ptr<Readout> fold(const LinearMeasure& measure) const override
     {
@@ -191,7 +199,7 @@ public:
     }
     std::size_t memory_bytes() const noexcept override
     {
-        std::size_t bytes = weights_.nbytes() + bias_.nbytes();
+        std::size_t bytes = weights_.host().nbytes() + bias_.host().nbytes();
         for (const FieldTap& tap : taps_) bytes += tap.fields->bytes();
         return bytes;
     }
@@ -200,13 +208,13 @@ public:
     {
         const c10::NoGradGuard no_graph;
         const at::Tensor out = tensor_view(responses).t();  // [units, rows]
-        out.copy_(bias_.unsqueeze(1).expand_as(out));
+        out.copy_(bias_.like(out).unsqueeze(1).expand_as(out));
         for (std::size_t i = 0; i < taps_.size(); ++i) {
             const at::Tensor maps = inside_maps(columns_of(tap_of(trace, i), i), i);
-            for (const Block units : blocks(maps.size(1))) {
+            for (const Block units : blocks(maps)) {
                 const at::Tensor pooled = taps_[i].fields->pooled(maps, units);
                 at::Tensor features = by_channel(compresses_ ? compressed(pooled) : pooled, i);
-                block_of(out, units).add_(features.mul_(weights_of(i, units)).sum(2));
+                block_of(out, units).add_(features.mul_(weights_of(i, units, maps)).sum(2));
             }
         }
     }
@@ -239,9 +247,10 @@ private:
         const at::Tensor cotangents = tensor_of(parts, {outputs(), count}, precision_);
         const FieldTap& tap = taps_.front();
         const at::Tensor maps = at::zeros(
-            {tap.row.count() / tap.channels(), count * tap.channels()}, weights_.options());
+            {tap.row.count() / tap.channels(), count * tap.channels()}, weights_.host().options());
         return dense_readout(doubles_of(gradient(maps, cotangents, 0).t()),
-                             doubles_of(cotangents.t().mv(bias_)), tap.row, precision_, ids_[0]);
+                             doubles_of(cotangents.t().mv(bias_.host())), tap.row, precision_,
+                             ids_[0]);
     }
 
     at::Tensor tap_of(const Trace& trace, std::size_t i) const
@@ -264,16 +273,17 @@ private:
     {
         return pooled.view({pooled.size(0), -1, taps_[i].channels()});
     }
-    /// [units, 1, channels]
-    at::Tensor weights_of(std::size_t i, Block units) const
+    /// [units, 1, channels], beside the maps
+    at::Tensor weights_of(std::size_t i, Block units, const at::Tensor& maps) const
     {
-        return block_of(weights_, units)
+        return block_of(weights_.like(maps), units)
             .narrow(1, taps_[i].first_feature, taps_[i].channels())
             .unsqueeze(1);
     }
-    std::vector<Block> blocks(std::int64_t columns) const
+    std::vector<Block> blocks(const at::Tensor& maps) const
     {
-        const std::int64_t units = std::max<std::int64_t>(pooled_values / columns, 16);
+        const std::int64_t values = maps.is_cpu() ? pooled_values : pooled_values_on_device;
+        const std::int64_t units = std::max<std::int64_t>(values / maps.size(1), 16);
         std::vector<Block> result;
         for (std::int64_t first = 0; first < outputs(); first += units)
             result.push_back({first, std::min(units, outputs() - first)});
@@ -284,9 +294,10 @@ private:
     {
         at::Tensor at_maps = at::zeros(maps.sizes(), maps.options());
         const at::Tensor inside = inside_maps(maps, i);
-        for (const Block units : blocks(maps.size(1))) {
-            at::Tensor at_pooled = (block_of(cotangents, units).unsqueeze(2) * weights_of(i, units))
-                                       .view({units.count, maps.size(1)});
+        for (const Block units : blocks(maps)) {
+            at::Tensor at_pooled =
+                (block_of(cotangents, units).unsqueeze(2) * weights_of(i, units, maps))
+                    .view({units.count, maps.size(1)});
             if (compresses_)
                 at_pooled.mul_(compression_slope(taps_[i].fields->pooled(inside, units)));
             taps_[i].fields->spread(at_pooled, units, at_maps);
@@ -296,8 +307,8 @@ private:
 
     std::vector<TapId> ids_;
     std::vector<FieldTap> taps_;
-    at::Tensor weights_;
-    at::Tensor bias_;
+    PlacedTensor weights_;
+    PlacedTensor bias_;
     bool compresses_;
     Precision precision_;
 };

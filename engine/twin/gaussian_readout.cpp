@@ -4,9 +4,10 @@
 #include <array>
 #include <cmath>
 
-#include "engine/twin/bilinear_sample.hpp"
 #include "engine/twin/cpu_kernels.hpp"
 #include "engine/twin/mouse_network.hpp"
+#include "kernels/bilinear_sample.hpp"
+#include "kernels/unit_responses.hpp"
 
 namespace twinscreen {
 
@@ -26,7 +27,9 @@ public:
     explicit GaussianReadout(GaussianWeights weights)
         : weights_(std::move(weights)),
           features_(weights_.features.begin(), weights_.features.end()),
-          bias_(weights_.bias.begin(), weights_.bias.end())
+          bias_(weights_.bias.begin(), weights_.bias.end()),
+          table_{PlacedArray<double>(weights_.positions), PlacedArray<float>(features_),
+                 PlacedArray<float>(bias_)}
     {
         taps_.push_back(TapId{0});
         if (weights_.shifted)
@@ -64,9 +67,13 @@ public:
         return weights_.bias.size() * (channels * 12 + 64);
     }
 
-    void apply(const Trace& trace, Batch responses, Executor&) override
+    void apply(const Trace& trace, Batch responses, Executor& executor) override
     {
-        if (responses.type == ElementType::f32)
+        if (responses.type == ElementType::f32 && executor.wants_whole_batches())
+            sampled_responses(table_, trace.tap(taps_[0]),
+                              weights_.shifted ? trace.tap(taps_[1]) : ConstBatch{}, responses,
+                              executor);
+        else if (responses.type == ElementType::f32)
             apply_fast(trace, values_of<float>(responses));
         else
             apply_exact(trace, values_of<double>(responses));
@@ -197,6 +204,7 @@ private:
     GaussianWeights weights_;
     std::vector<float> features_;
     std::vector<float> bias_;
+    SampledUnitTable table_;
     std::vector<TapId> taps_;
     Samples still_;  // of unshifted positions
 };

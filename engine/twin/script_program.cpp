@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <caffe2/serialize/read_adapter_interface.h>
@@ -68,17 +69,29 @@ public:
     {
         const torch::jit::GraphOptimizerEnabledGuard as_written(false);
         try {
-            return tensors_in(module_.forward({images}), file_);
+            return tensors_in(beside(images).forward({images}), file_);
         } catch (const Error&) {
             throw;
         } catch (const std::exception& thrown) {
+            if (!images.is_cpu()) throw;  // the GPU's failure, for all that is known
             throw_as_error(file_, "the program failed", thrown);
         }
     }
     bool has_gradient() const noexcept override { return true; }
 
 private:
+    torch::jit::Module& beside(const at::Tensor& images)
+    {
+        if (images.is_cpu()) return module_;
+        if (!on_device_) {
+            on_device_ = module_.deepcopy();
+            on_device_->to(images.device());
+        }
+        return *on_device_;
+    }
+
     torch::jit::Module module_;
+    std::optional<torch::jit::Module> on_device_;  // made when first needed
     std::string file_;
 };
 

@@ -8,9 +8,10 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include "engine/twin/placed_tensor.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
-#include "kernels/sparse_projection.hpp"
+#include "kernels/unit_responses.hpp"
 
 namespace twinscreen {
 
@@ -161,13 +162,16 @@ public:
         return chosen_.size() * 2 * sizeof(std::int64_t) +
                (projection_ ? projection_->memory_bytes() : 0);
     }
-    void apply(const Trace& trace, Batch responses, Executor&) override
+    void apply(const Trace& trace, Batch responses, Executor& executor) override
     {
         const c10::NoGradGuard no_graph;
         at::Tensor values = pooling_->apply(tensor_view(trace.tap(tap_[0])));
-        if (projection_) values = projected(values.contiguous());
+        if (projection_)
+            values = executor.wants_whole_batches()
+                         ? projected_together(values.contiguous(), executor)
+                         : projected(values.contiguous());
         at::Tensor out = tensor_view(responses);
-        at::index_select_out(out, values, 1, index_);
+        at::index_select_out(out, values, 1, index_.beside(values));
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -176,7 +180,7 @@ public:
         const std::int64_t rows = trace.tap(tap_[0]).shape.extent[0];
         const at::Tensor given = tensor_view(cotangents);
         at::Tensor features =
-            at::zeros({rows, features_count()}, given.options()).index_add(1, index_, given);
+            at::zeros({rows, features_count()}, given.options()).index_add(1, index_.host(), given);
         if (projection_) features = spread(features);
         std::vector<TapGradient> result(1);
         result[0].tap = tap_[0];
@@ -196,6 +200,14 @@ private:
         for_each_row(values, result, [&](auto from, auto to) { projection_->project(from, to); });
         return result;
     }
+    at::Tensor projected_together(const at::Tensor& values, Executor& executor)
+    {
+        if (!by_output_) by_output_ = std::make_unique<ProjectionByOutput>(*projection_);
+        const at::Tensor result =
+            at::empty({values.size(0), projection_->outputs()}, values.options());
+        by_output_->project(batch_view(values), batch_view(result), executor);
+        return result;
+    }
     at::Tensor spread(const at::Tensor& cotangents) const
     {
         at::Tensor result =
@@ -208,9 +220,10 @@ private:
     std::vector<std::int64_t> chosen_;
     std::shared_ptr<const Pooling> pooling_;              // shared by selections
     std::shared_ptr<const SparseProjection> projection_;  // likewise; null: not projected
+    std::unique_ptr<ProjectionByOutput> by_output_;       // made when first needed
     std::array<TapId, 1> tap_;
     Precision precision_;
-    at::Tensor index_;
+    PlacedTensor index_;
 };
 
 class JoinedReadout final : public Readout {
@@ -265,9 +278,9 @@ public:
         at::Tensor out = tensor_view(responses);
         std::int64_t first = 0;
         for (const auto& part : parts_) {
-            OwnedBatch mine(responses.type, Shape{responses.shape.extent[0], part->outputs()});
-            part->apply(trace, mine.view(), executor);
-            out.narrow(1, first, part->outputs()).copy_(tensor_view(mine.view()));
+            const at::Tensor mine = at::empty({out.size(0), part->outputs()}, out.options());
+            part->apply(trace, batch_view(mine), executor);
+            out.narrow(1, first, part->outputs()).copy_(mine);
             first += part->outputs();
         }
     }

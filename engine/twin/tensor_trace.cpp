@@ -1,43 +1,20 @@
 #include "engine/twin/tensor_trace.hpp"
 
 #include <algorithm>
-#include <utility>
 
+#include <ATen/ATen.h>
 #include <torch/csrc/autograd/autograd.h>
-
-#include "engine/twin/torch_tools.hpp"
 
 namespace twinscreen {
 
-TensorTrace::TensorTrace(const std::vector<std::size_t>& wanted,
-                         const std::vector<at::Tensor>& values, const at::Tensor& images,
-                         PullBack pull_back)
-    : pull_back_(std::move(pull_back))
+std::map<std::size_t, at::Tensor> taps_of_values(const std::vector<std::size_t>& wanted,
+                                                 const std::vector<at::Tensor>& values,
+                                                 const at::Tensor& images)
 {
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-        // The caller's images need not live as long as the trace.
-        const bool is_theirs = values[i].is_alias_of(images);
-        taps_.emplace(wanted[i], is_theirs ? values[i].detach().clone().contiguous()
-                                           : values[i].detach().contiguous());
-    }
-}
-
-ConstBatch TensorTrace::tap(TapId tap) const
-{
-    const auto found = taps_.find(index_of(tap));
-    TWINSCREEN_REQUIRE(found != taps_.end(), internal,
-                       "tap {} was not asked for in this forward pass", index_of(tap));
-    const at::Tensor& value = found->second;
-    const ElementType type =
-        value.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64;
-    return {value.data_ptr(), type, shape_of(value.sizes().vec())};
-}
-
-OwnedBatch TensorTrace::pull_back(std::span<const TapGradient> cotangents, Executor&)
-{
-    TWINSCREEN_REQUIRE(pull_back_ != nullptr, internal,
-                       "this forward pass kept nothing for a gradient");
-    return pull_back_(cotangents);
+    std::map<std::size_t, at::Tensor> taps;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+        taps.emplace(wanted[i], values[i].is_alias_of(images) ? values[i].clone() : values[i]);
+    return taps;
 }
 
 OwnedBatch gradient_of_images(const at::Tensor& images, const std::vector<std::size_t>& wanted,
@@ -54,7 +31,8 @@ OwnedBatch gradient_of_images(const at::Tensor& images, const std::vector<std::s
         const at::Tensor& value = values[static_cast<std::size_t>(found - wanted.begin())];
         if (!value.requires_grad()) continue;  // does not depend on the image
         of.push_back(value);
-        given.push_back(tensor_view(cotangent.values.view()).view(value.sizes()));
+        given.push_back(
+            tensor_view(cotangent.values.view()).view(value.sizes()).to(value.device()));
     }
     if (of.empty()) return batch_of(at::zeros_like(images));
     const at::Tensor result = torch::autograd::grad(of, {images}, given, /*retain_graph=*/true,

@@ -1,34 +1,57 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "engine/twin/backbone.hpp"
+#include "engine/twin/torch_tools.hpp"
 
 namespace twinscreen {
 
-/// Wanted values as the network left them: the values of many taps take more memory than the
-/// network.
+/// Taps as a network left them, where it computed them: the values of many taps take more memory
+/// than the network.
 class TensorTrace final : public Trace {
 public:
     using PullBack = std::function<OwnedBatch(std::span<const TapGradient>)>;
 
-    /// wanted     numbers of taps, one for each of the values [rows, tap row]
+    /// taps       [rows, tap row] by number of the tap
     /// pull_back  empty if the forward pass was not asked to keep what a gradient needs
-    TensorTrace(const std::vector<std::size_t>& wanted, const std::vector<at::Tensor>& values,
-                const at::Tensor& images, PullBack pull_back);
+    explicit TensorTrace(std::map<std::size_t, at::Tensor> taps, PullBack pull_back = {})
+        : taps_(std::move(taps)), pull_back_(std::move(pull_back))
+    {
+        for (auto& [number, values] : taps_) values = values.detach().contiguous();
+    }
 
-    ConstBatch tap(TapId tap) const override;
-    OwnedBatch pull_back(std::span<const TapGradient> cotangents, Executor&) override;
+    ConstBatch tap(TapId tap) const override
+    {
+        const auto found = taps_.find(index_of(tap));
+        TWINSCREEN_REQUIRE(found != taps_.end(), internal,
+                           "tap {} was not asked for in this forward pass", index_of(tap));
+        return batch_view(found->second);
+    }
+    OwnedBatch pull_back(std::span<const TapGradient> cotangents, Executor&) override
+    {
+        TWINSCREEN_REQUIRE(pull_back_ != nullptr, internal,
+                           "this forward pass kept nothing for a gradient");
+        return pull_back_(cotangents);
+    }
 
 private:
     std::map<std::size_t, at::Tensor> taps_;
     PullBack pull_back_;
 };
+
+/// Values by the numbers of their taps, none of them in the memory of the images, which need not
+/// live as long as the trace.
+std::map<std::size_t, at::Tensor> taps_of_values(const std::vector<std::size_t>& wanted,
+                                                 const std::vector<at::Tensor>& values,
+                                                 const at::Tensor& images);
 
 /// Gradient of the images by the cotangents at wanted values, which were computed of them with a
 /// graph. Zero where a value does not depend on them.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -10,8 +11,10 @@
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
 #include "engine/twin/gabor_energy.hpp"
-#include "engine/twin/stored_trace.hpp"
+#include "engine/twin/placed_tensor.hpp"
+#include "engine/twin/tensor_trace.hpp"
 #include "engine/twin/torch_tools.hpp"
+#include "kernels/unit_responses.hpp"
 
 namespace twinscreen {
 
@@ -52,26 +55,26 @@ public:
     {
         const c10::NoGradGuard no_graph;
         const std::int64_t rows = request.stimuli.shape.extent[0];
-        std::vector<OwnedBatch> taps;
-        taps.emplace_back(type_, Shape{rows, columns_});
-        at::Tensor out = tensor_view(taps[0].view());
-        at::mm_out(out, tensor_view(request.stimuli).view({rows, pixels_}), filters_);
-        if (!request.keep_for_gradient) return std::make_unique<StoredTrace>(std::move(taps));
-        return std::make_unique<StoredTrace>(
-            std::move(taps), [this, rows](std::span<const TapGradient> cotangents, Executor&) {
-                return pull_back(rows, cotangents);
-            });
+        const at::Tensor images = tensor_view(request.stimuli).view({rows, pixels_});
+        TensorTrace::PullBack pull_back;
+        if (request.keep_for_gradient)
+            pull_back = [this, rows](std::span<const TapGradient> cotangents) {
+                return gradient_of(rows, cotangents);
+            };
+        return std::make_unique<TensorTrace>(
+            std::map<std::size_t, at::Tensor>{{0, at::mm(images, filters_.like(images))}},
+            std::move(pull_back));
     }
 
 private:
-    OwnedBatch pull_back(std::int64_t rows, std::span<const TapGradient> cotangents) const
+    OwnedBatch gradient_of(std::int64_t rows, std::span<const TapGradient> cotangents) const
     {
         const c10::NoGradGuard no_graph;
         OwnedBatch gradient(type_, transform_.row_shape().with_rows(rows));
         at::Tensor sum = tensor_view(gradient.view()).view({rows, pixels_});
         sum.zero_();
         for (const TapGradient& cotangent : cotangents)
-            sum.addmm_(tensor_view(cotangent.values.view()), filters_.t());
+            sum.addmm_(tensor_view(cotangent.values.view()), filters_.host().t());
         return gradient;
     }
 
@@ -80,7 +83,7 @@ private:
     ElementType type_;
     std::int64_t pixels_;
     std::int64_t columns_;
-    at::Tensor filters_;  // [pixels, 2 * pairs]
+    PlacedTensor filters_;  // [pixels, 2 * pairs]
     std::vector<TapSpec> taps_;
 };
 
@@ -126,9 +129,11 @@ public:
         return cells_.size() * (sizeof(GaborPopulation::Cell) + sizeof(Tuning));
     }
 
-    void apply(const Trace& trace, Batch responses, Executor&) override
+    void apply(const Trace& trace, Batch responses, Executor& executor) override
     {
-        if (responses.type == ElementType::f32)
+        if (executor.wants_whole_batches())
+            gabor_responses(stage(), table(), trace.tap(taps_[0]), responses, executor);
+        else if (responses.type == ElementType::f32)
             apply_typed<float>(trace, responses);
         else
             apply_typed<double>(trace, responses);
@@ -152,6 +157,31 @@ private:
         double cosine;  // of the phase of a simple cell
         double sine;
     };
+
+    GaborStage stage() const
+    {
+        return {rule_.on, rule_.semi_saturation, rule_.max_rate,
+                static_cast<std::int64_t>(rule_.pairs), static_cast<std::int64_t>(rule_.pool)};
+    }
+
+    const GaborCellTable& table()
+    {
+        if (table_) return *table_;
+        std::vector<std::int32_t> pair;
+        std::vector<std::int32_t> place;
+        std::vector<double> cosine;
+        std::vector<double> sine;
+        for (const Tuning& cell : tuning_) {
+            pair.push_back(static_cast<std::int32_t>(cell.pair));
+            place.push_back(static_cast<std::int32_t>(cell.position));
+            cosine.push_back(cell.complex ? std::nan("") : cell.cosine);
+            sine.push_back(cell.sine);
+        }
+        table_.emplace(GaborCellTable{
+            PlacedArray<std::int32_t>(std::move(pair)), PlacedArray<std::int32_t>(std::move(place)),
+            PlacedArray<double>(std::move(cosine)), PlacedArray<double>(std::move(sine))});
+        return *table_;
+    }
 
     template <class T>
     struct Drive {
@@ -252,6 +282,7 @@ private:
     std::vector<GaborPopulation::Cell> cells_;
     std::vector<Tuning> tuning_;  // of the cells, in their order
     Normalisation rule_;
+    std::optional<GaborCellTable> table_;  // made when first needed
     std::vector<TapId> taps_{TapId{0}};
 };
 

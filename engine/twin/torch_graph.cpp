@@ -54,13 +54,14 @@ public:
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
-        const std::vector<at::Tensor> values = program_->run(plan_for(wanted), images);
+        const std::vector<at::Tensor> values = program_for(images).run(plan_for(wanted), images);
         TensorTrace::PullBack pull_back;
         if (request.keep_for_gradient)
             pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
                 return gradient_of_images(images, wanted, values, cotangents);
             };
-        return std::make_unique<TensorTrace>(wanted, values, images, std::move(pull_back));
+        return std::make_unique<TensorTrace>(taps_of_values(wanted, values, images),
+                                             std::move(pull_back));
     }
 
 private:
@@ -78,7 +79,16 @@ private:
         return plans_.emplace(wanted, program_->plan(wanted)).first->second;
     }
 
+    /// The program with its constants beside the images and of their type.
+    const GraphProgram& program_for(const at::Tensor& images)
+    {
+        if (images.is_cpu()) return *program_;
+        if (!on_device_) on_device_ = program_->on(images.device(), images.scalar_type());
+        return *on_device_;
+    }
+
     std::unique_ptr<GraphProgram> program_;
+    std::unique_ptr<GraphProgram> on_device_;  // made when first needed
     InputTransform transform_;
     std::string digest_;
     std::vector<TapSpec> taps_;

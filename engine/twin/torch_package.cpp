@@ -93,22 +93,40 @@ public:
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         const at::Tensor images =
             tensor_view(request.stimuli).clone().set_requires_grad(request.keep_for_gradient);
-        const std::vector<at::Tensor> outputs = run(images);
+        const std::vector<at::Tensor> outputs = run_in_batches(images);
         std::vector<std::size_t> wanted;
         std::vector<at::Tensor> values;
         for (const TapId tap : request.wanted) {
             wanted.push_back(index_of(tap));
-            values.push_back(outputs[index_of(tap)].narrow(0, 0, images.size(0)));
+            values.push_back(outputs[index_of(tap)]);
         }
         TensorTrace::PullBack pull_back;
         if (request.keep_for_gradient)
             pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
                 return gradient_of_images(images, wanted, values, cotangents);
             };
-        return std::make_unique<TensorTrace>(wanted, values, images, std::move(pull_back));
+        return std::make_unique<TensorTrace>(taps_of_values(wanted, values, images),
+                                             std::move(pull_back));
     }
 
 private:
+    /// Outputs for any number of images, in calls of the batch that the program was made for: on a
+    /// GPU too, so a package for one is best exported with a large batch.
+    std::vector<at::Tensor> run_in_batches(const at::Tensor& images)
+    {
+        std::vector<std::vector<at::Tensor>> parts(taps_.size());
+        for (std::int64_t first = 0; first < images.size(0); first += package_.batch) {
+            const std::int64_t count = std::min(package_.batch, images.size(0) - first);
+            const std::vector<at::Tensor> outputs = run(images.narrow(0, first, count));
+            for (std::size_t i = 0; i < parts.size(); ++i)
+                parts[i].push_back(outputs[i].narrow(0, 0, count));
+        }
+        std::vector<at::Tensor> outputs;
+        for (const std::vector<at::Tensor>& part : parts)
+            outputs.push_back(part.size() == 1 ? part.front() : at::cat(part));
+        return outputs;
+    }
+
     /// Outputs of a full batch, whose first rows are the images.
     std::vector<at::Tensor> run(const at::Tensor& images)
     {
@@ -120,12 +138,12 @@ private:
         // Always a copy, as programs may write into what they are given.
         std::vector<at::Tensor> outputs =
             program_->run(at::cat({images, at::zeros(rest, images.options())}));
-        require_outputs(outputs);
+        require_outputs(outputs, images.device());
         return outputs;
     }
 
     /// All that twin.toml says otherwise, at once.
-    void require_outputs(const std::vector<at::Tensor>& outputs) const
+    void require_outputs(const std::vector<at::Tensor>& outputs, const at::Device& device) const
     {
         std::string mistakes;
         if (outputs.size() != taps_.size())
@@ -143,11 +161,11 @@ private:
                     output.defined() ? fmt::format("{}", fmt::join(output.sizes().vec(), ", "))
                                      : "",
                     fmt::join(expected, ", "), package_.batch);
-            else if (output.scalar_type() != type_ || !output.device().is_cpu() ||
+            else if (output.scalar_type() != type_ || output.device() != device ||
                      output.layout() != at::kStrided)
-                mistakes += fmt::format("\n  output '{}' holds {} on {}, expected {} on cpu",
+                mistakes += fmt::format("\n  output '{}' holds {} on {}, expected {} on {}",
                                         taps_[i].name, at::toString(output.scalar_type()),
-                                        output.device().str(), at::toString(type_));
+                                        output.device().str(), at::toString(type_), device.str());
         }
         TWINSCREEN_REQUIRE(mistakes.empty(), data,
                            "{}: the program does not return what twin.toml says{}", file_,

@@ -11,6 +11,7 @@
 #include <c10/core/GradMode.h>
 
 #include "engine/twin/cpu_kernels.hpp"
+#include "engine/twin/placed_tensor.hpp"
 #include "engine/twin/tap_readout.hpp"
 #include "engine/twin/torch_tools.hpp"
 
@@ -84,7 +85,7 @@ public:
     {
         const c10::NoGradGuard no_graph;
         at::Tensor out = tensor_view(responses);
-        at::addmm_out(out, offset_, tap_matrix(trace), matrix_.t());
+        at::addmm_out(out, offset_.like(out), tap_matrix(trace), matrix_.like(out).t());
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -95,7 +96,7 @@ public:
         result[0].tap = tap_[0];
         result[0].values = OwnedBatch(element_type_of(precision_), tap_row_.with_rows(rows));
         at::Tensor out = tensor_view(result[0].values.view()).view({rows, tap_row_.count()});
-        at::mm_out(out, tensor_view(cotangents), matrix_);
+        at::mm_out(out, tensor_view(cotangents), matrix_.host());
         return result;
     }
 
@@ -111,8 +112,8 @@ private:
     Shape tap_row_;
     Precision precision_;
     std::array<TapId, 1> tap_;
-    at::Tensor matrix_;
-    at::Tensor offset_;
+    PlacedTensor matrix_;
+    PlacedTensor offset_;
 };
 
 class CombinedReadout final : public Readout {
@@ -154,17 +155,16 @@ public:
     void apply(const Trace& trace, Batch responses, Executor& executor) override
     {
         const c10::NoGradGuard no_graph;
-        OwnedBatch units(element_type_of(precision_),
-                         Shape{responses.shape.extent[0], inner_->outputs()});
-        inner_->apply(trace, units.view(), executor);
         at::Tensor out = tensor_view(responses);
-        at::addmm_out(out, offset_, tensor_view(units.view()), matrix_.t());
+        const at::Tensor units = at::empty({out.size(0), inner_->outputs()}, out.options());
+        inner_->apply(trace, batch_view(units), executor);
+        at::addmm_out(out, offset_.like(out), units, matrix_.like(out).t());
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor& executor) override
     {
         const c10::NoGradGuard no_graph;
-        const OwnedBatch units = batch_of(at::mm(tensor_view(cotangents), matrix_));
+        const OwnedBatch units = batch_of(at::mm(tensor_view(cotangents), matrix_.host()));
         return inner_->pull_back(trace, units.view(), executor);
     }
 
@@ -182,8 +182,8 @@ private:
     std::vector<double> rows_;  // [outputs, inner outputs]
     std::vector<double> bias_;  // [outputs]
     Precision precision_;
-    at::Tensor matrix_;
-    at::Tensor offset_;
+    PlacedTensor matrix_;
+    PlacedTensor offset_;
 };
 
 class MixingPoolReadout final : public Readout {
@@ -195,7 +195,9 @@ public:
           pixels_(tap_row.extent[0] * tap_row.extent[1]),
           channels_(tap_row.extent[2]),
           mixing_(tensor_of(weights_.mixing, {channels_, outputs()}, precision)),
+          mixing_bias_(tensor_of(weights_.mixing_bias, {outputs()}, precision)),
           pool_(tensor_of(weights_.pool, {pixels_, outputs()}, precision)),
+          offset_(tensor_of(weights_.bias, {outputs()}, precision)),
           packed_mixing_(packed_for(cpu_kernels(), weights_.mixing, weights_.mixing_bias)),
           padded_pool_(padded_rows(cpu_kernels(), weights_.pool, static_cast<int>(outputs())))
     {
@@ -235,13 +237,13 @@ public:
     {
         return (weights_.mixing.size() + weights_.pool.size()) * (2 * sizeof(double));
     }
-    void apply(const Trace& trace, Batch responses, Executor&) override
+    void apply(const Trace& trace, Batch responses, Executor& executor) override
     {
         const ConstBatch tap = trace.tap(first_tap[0]);
-        if (precision_ == Precision::f32)
+        if (precision_ == Precision::f32 && !executor.wants_whole_batches())
             apply_fast(tap, values_of<float>(responses));
         else
-            apply_exact(tap, responses);
+            apply_as_tensors(tap, responses);
     }
     std::vector<TapGradient> pull_back(const Trace& trace, ConstBatch cotangents,
                                        Executor&) override
@@ -250,9 +252,9 @@ public:
         const std::int64_t rows = trace.tap(first_tap[0]).shape.extent[0];
         std::vector<TapGradient> result(1);
         result[0].values = OwnedBatch(element_type_of(precision_), tap_row_.with_rows(rows));
-        const at::Tensor given = tensor_view(cotangents).unsqueeze(1) * pool_.unsqueeze(0);
+        const at::Tensor given = tensor_view(cotangents).unsqueeze(1) * pool_.host().unsqueeze(0);
         at::Tensor out = tensor_view(result[0].values.view()).view({rows * pixels_, channels_});
-        at::mm_out(out, given.view({rows * pixels_, outputs()}), mixing_.t());
+        at::mm_out(out, given.view({rows * pixels_, outputs()}), mixing_.host().t());
         return result;
     }
 
@@ -324,15 +326,25 @@ private:
         });
     }
 
-    void apply_exact(const ConstBatch& tap, Batch responses) const
+    /// As many rows at a time as keep the mixed maps, a value per pixel and unit, small.
+    void apply_as_tensors(const ConstBatch& tap, Batch responses) const
     {
         const c10::NoGradGuard no_graph;
+        constexpr std::int64_t most_values = 1 << 26;
         const std::int64_t rows = tap.shape.extent[0];
-        const at::Tensor bias = tensor_of(weights_.mixing_bias, {outputs()}, precision_);
-        const at::Tensor mixed =
-            at::mm(tensor_view(tap).view({rows * pixels_, channels_}), mixing_) + bias;
-        tensor_view(responses).copy_((mixed.view({rows, pixels_, outputs()}) * pool_).sum(1) +
-                                     tensor_of(weights_.bias, {outputs()}, precision_));
+        const std::int64_t step = std::max<std::int64_t>(most_values / (pixels_ * outputs()), 1);
+        const at::Tensor maps = tensor_view(tap).view({rows, pixels_, channels_});
+        const at::Tensor out = tensor_view(responses);
+        for (std::int64_t first = 0; first < rows; first += step) {
+            const std::int64_t count = std::min(step, rows - first);
+            const at::Tensor mixed =
+                at::addmm(mixing_bias_.like(maps),
+                          maps.narrow(0, first, count).view({count * pixels_, channels_}),
+                          mixing_.like(maps))
+                    .view({count, pixels_, outputs()})
+                    .mul_(pool_.like(maps));
+            out.narrow(0, first, count).copy_(mixed.sum(1).add_(offset_.like(maps)));
+        }
     }
 
     MixingPool weights_;
@@ -340,8 +352,10 @@ private:
     Precision precision_;
     std::int64_t pixels_;
     std::int64_t channels_;
-    at::Tensor mixing_;
-    at::Tensor pool_;
+    PlacedTensor mixing_;
+    PlacedTensor mixing_bias_;
+    PlacedTensor pool_;
+    PlacedTensor offset_;
     PackedMatrix packed_mixing_;
     std::vector<float> padded_pool_;
 };

@@ -10,7 +10,8 @@
 #include "engine/twin/families.hpp"
 #include "engine/twin/gaussian_readout.hpp"
 #include "engine/twin/mouse_network.hpp"
-#include "engine/twin/stored_trace.hpp"
+#include "engine/twin/placed_tensor.hpp"
+#include "engine/twin/tensor_trace.hpp"
 #include "engine/twin/torch_tools.hpp"
 
 namespace twinscreen {
@@ -21,17 +22,17 @@ constexpr std::int64_t mouse_batch = 8;  // images run one by one; this only amo
 constexpr TapId core_tap{0};
 constexpr TapId shift_tap{1};
 
-/// The differentiable form of a core, in either precision.
+/// A core as tensor operations: differentiable, in either precision, on any device.
 struct MouseGraph {
     struct Block {
-        at::Tensor before;     // [out, in, 1, 1]
-        at::Tensor depthwise;  // [channels, 1, 7, 7]
-        at::Tensor after;      // [out, in, 1, 1]
-        at::Tensor bias;
+        PlacedTensor before;     // [out, in, 1, 1]
+        PlacedTensor depthwise;  // [channels, 1, 7, 7]
+        PlacedTensor after;      // [out, in, 1, 1]
+        PlacedTensor bias;
     };
-    at::Tensor first;  // [out, 1, 9, 9]
-    at::Tensor first_bias;
-    at::Tensor behaviour;  // [planes, out]
+    PlacedTensor first;  // [out, 1, 9, 9]
+    PlacedTensor first_bias;
+    PlacedTensor behaviour;  // [planes, out]
     std::vector<Block> blocks;
     bool hidden_elu;
 
@@ -57,14 +58,15 @@ struct MouseGraph {
     at::Tensor run(const at::Tensor& images, const at::Tensor& states) const
     {
         const auto active = [this](const at::Tensor& x) { return hidden_elu ? at::elu(x) : x; };
-        at::Tensor x = at::conv2d(images, first, first_bias);
-        if (behaviour.size(0) > 0) x = x + at::mm(states, behaviour).unsqueeze(2).unsqueeze(3);
+        at::Tensor x = at::conv2d(images, first.like(images), first_bias.like(images));
+        if (behaviour.host().size(0) > 0)
+            x = x + at::mm(states, behaviour.like(states)).unsqueeze(2).unsqueeze(3);
         x = active(x);
         for (const Block& block : blocks) {
-            x = at::conv2d(x, block.before);
-            x = at::conv2d(x, block.depthwise, std::nullopt, at::IntArrayRef({1, 1}),
+            x = at::conv2d(x, block.before.like(x));
+            x = at::conv2d(x, block.depthwise.like(x), std::nullopt, at::IntArrayRef({1, 1}),
                            at::IntArrayRef({3, 3}), at::IntArrayRef({1, 1}), mouse_channels);
-            x = active(at::conv2d(x, block.after, block.bias));
+            x = active(at::conv2d(x, block.after.like(x), block.bias.like(x)));
         }
         return x.permute({0, 2, 3, 1}).contiguous();
     }
@@ -83,7 +85,15 @@ public:
           inference_(weights_)
     {
         taps_.push_back({"core", Shape{mouse_tap_height, mouse_tap_width, mouse_channels}});
-        if (shifter_) taps_.push_back({"shift", Shape{2}});
+        if (!shifter_) return;
+        taps_.push_back({"shift", Shape{2}});
+        for (std::size_t layer = 0; layer < shifter_->weights.size(); ++layer) {
+            const auto outputs = static_cast<std::int64_t>(shifter_->biases[layer].size());
+            const auto count = static_cast<std::int64_t>(shifter_->weights[layer].size());
+            shifter_layers_.push_back(
+                {{tensor_of(shifter_->weights[layer], {outputs, count / outputs}, Precision::f64)},
+                 {tensor_of(shifter_->biases[layer], {outputs}, Precision::f64)}});
+        }
     }
 
     const std::string& digest() const noexcept override { return digest_; }
@@ -98,22 +108,23 @@ public:
     }
     double macs_per_row(std::span<const TapId>) const override { return weights_.macs(); }
 
-    std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
+    std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor& executor) override
     {
         const auto wants = [&](TapId tap) {
             return std::find(request.wanted.begin(), request.wanted.end(), tap) !=
                    request.wanted.end();
         };
-        std::vector<OwnedBatch> taps(taps_.size());
+        std::map<std::size_t, at::Tensor> taps;
         if (shifter_ && wants(shift_tap)) taps[1] = shifts(request);
-        StoredTrace::PullBack pull_back;
+        TensorTrace::PullBack pull_back;
         if (wants(core_tap)) {
-            if (request.keep_for_gradient || precision_ == Precision::f64)
+            if (request.keep_for_gradient || precision_ == Precision::f64 ||
+                executor.wants_whole_batches())
                 taps[0] = graph_core(request, pull_back);
             else
                 taps[0] = fast_core(request);
         }
-        return std::make_unique<StoredTrace>(std::move(taps), std::move(pull_back));
+        return std::make_unique<TensorTrace>(std::move(taps), std::move(pull_back));
     }
 
 private:
@@ -142,10 +153,16 @@ private:
         return covariate(request, "behavior").contiguous();
     }
 
-    OwnedBatch shifts(const ForwardRequest& request) const
+    at::Tensor shifts(const ForwardRequest& request) const
     {
         const c10::NoGradGuard no_graph;
         const at::Tensor pupil = covariate(request, "pupil").to(at::kDouble).contiguous();
+        at::Tensor result = pupil.is_cpu() ? shifts_one_by_one(pupil) : shifts_together(pupil);
+        return precision_ == Precision::f32 ? result.to(at::kFloat) : result;
+    }
+
+    at::Tensor shifts_one_by_one(const at::Tensor& pupil) const
+    {
         at::Tensor result = at::empty_like(pupil);
         const double* from = pupil.const_data_ptr<double>();
         double* to = result.mutable_data_ptr<double>();
@@ -153,16 +170,26 @@ private:
             const auto shift = shifter_->shift(from[2 * row], from[2 * row + 1]);
             std::copy(shift.begin(), shift.end(), to + 2 * row);
         }
-        return batch_of(precision_ == Precision::f32 ? result.to(at::kFloat) : result);
+        return result;
     }
 
-    OwnedBatch fast_core(const ForwardRequest& request) const
+    at::Tensor shifts_together(const at::Tensor& pupil) const
+    {
+        at::Tensor x = pupil;
+        for (std::size_t layer = 0; layer < shifter_layers_.size(); ++layer) {
+            const auto& [matrix, offset] = shifter_layers_[layer];
+            x = at::tanh(at::addmm(offset.like(x), x, matrix.like(x).t()));
+        }
+        return x;
+    }
+
+    at::Tensor fast_core(const ForwardRequest& request) const
     {
         const c10::NoGradGuard no_graph;
         const std::int64_t rows = request.stimuli.shape.extent[0];
-        OwnedBatch core(ElementType::f32, taps_[0].row.with_rows(rows));
+        at::Tensor core = at::empty({rows, mouse_tap_height, mouse_tap_width, mouse_channels});
         const float* images = values_of<float>(request.stimuli).data();
-        float* out = core.values<float>().data();
+        float* out = core.mutable_data_ptr<float>();
         const at::Tensor state = states(request);
         const std::int64_t planes = state.defined() ? state.size(1) : 0;
         const float* behaviour = state.defined() ? state.const_data_ptr<float>() : nullptr;
@@ -174,7 +201,7 @@ private:
         return core;
     }
 
-    OwnedBatch graph_core(const ForwardRequest& request, StoredTrace::PullBack& pull_back)
+    at::Tensor graph_core(const ForwardRequest& request, TensorTrace::PullBack& pull_back)
     {
         std::call_once(graph_made_,
                        [this] { graph_ = std::make_unique<MouseGraph>(weights_, precision_); });
@@ -183,14 +210,15 @@ private:
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
         const at::Tensor core = graph_->run(images, states(request));
         if (request.keep_for_gradient)
-            pull_back = [images, core](std::span<const TapGradient> cotangents, Executor&) {
+            pull_back = [images, core](std::span<const TapGradient> cotangents) {
                 at::Tensor given = at::zeros_like(core);
                 for (const TapGradient& cotangent : cotangents)
-                    if (cotangent.tap == core_tap) given += tensor_view(cotangent.values.view());
+                    if (cotangent.tap == core_tap)
+                        given += tensor_view(cotangent.values.view()).to(core.device());
                 return batch_of(torch::autograd::grad({core}, {images}, {given},
                                                       /*retain_graph=*/true)[0]);
             };
-        return batch_of(core);
+        return core;
     }
 
     MouseWeights weights_;
@@ -201,8 +229,13 @@ private:
     Precision precision_;
     std::vector<TapSpec> taps_;
     MouseInference inference_;
+    struct ShifterLayer {
+        PlacedTensor matrix;  // [out, in]
+        PlacedTensor offset;
+    };
+    std::vector<ShifterLayer> shifter_layers_;
     std::once_flag graph_made_;
-    std::unique_ptr<MouseGraph> graph_;  // made for the first gradient
+    std::unique_ptr<MouseGraph> graph_;  // made when first needed
 };
 
 std::string digest_of(const MouseWeights& network, const std::optional<PupilShifter>& shifter,

@@ -18,9 +18,25 @@ std::vector<std::int64_t> extents_of(const Shape& shape)
     return {shape.extent.begin(), shape.extent.begin() + shape.rank};
 }
 
-at::Tensor view_of(void* data, ElementType type, const Shape& shape)
+Shape shape_of(const at::Tensor& tensor)
 {
-    return at::from_blob(data, extents_of(shape), at::TensorOptions().dtype(scalar_type_of(type)));
+    Shape shape;
+    shape.rank = static_cast<int>(tensor.dim());
+    for (int axis = 0; axis < shape.rank; ++axis)
+        shape.extent[static_cast<std::size_t>(axis)] = tensor.size(axis);
+    return shape;
+}
+
+ElementType type_of(const at::Tensor& tensor)
+{
+    return tensor.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64;
+}
+
+at::Tensor view_of(const Batch& batch)
+{
+    const at::DeviceType device = batch.space == MemorySpace::host ? at::kCPU : at::kCUDA;
+    return at::from_blob(batch.data, extents_of(batch.shape),
+                         at::TensorOptions().dtype(scalar_type_of(batch.type)).device(device));
 }
 
 }  // namespace
@@ -33,10 +49,19 @@ ElementType element_type_of(Precision precision) noexcept
 at::Tensor tensor_view(const ConstBatch& batch)
 {
     // from_blob knows no constant memory; callers only read.
-    return view_of(const_cast<void*>(batch.data), batch.type, batch.shape);
+    return view_of({const_cast<void*>(batch.data), batch.type, batch.shape, batch.space});
 }
 
-at::Tensor tensor_view(const Batch& batch) { return view_of(batch.data, batch.type, batch.shape); }
+at::Tensor tensor_view(const Batch& batch) { return view_of(batch); }
+
+Batch batch_view(const at::Tensor& tensor)
+{
+    TWINSCREEN_REQUIRE(tensor.is_contiguous() && (tensor.scalar_type() == at::kFloat ||
+                                                  tensor.scalar_type() == at::kDouble),
+                       internal, "a tensor that is no batch: strided, or neither f32 nor f64");
+    return {tensor.data_ptr(), type_of(tensor), shape_of(tensor),
+            tensor.is_cpu() ? MemorySpace::host : MemorySpace::device};
+}
 
 at::Tensor tensor_of(const std::vector<double>& values, const std::vector<std::int64_t>& shape,
                      Precision precision)
@@ -48,12 +73,7 @@ at::Tensor tensor_of(const std::vector<double>& values, const std::vector<std::i
 
 OwnedBatch batch_of(const at::Tensor& tensor)
 {
-    Shape shape;
-    shape.rank = static_cast<int>(tensor.dim());
-    for (int axis = 0; axis < shape.rank; ++axis)
-        shape.extent[static_cast<std::size_t>(axis)] = tensor.size(axis);
-    OwnedBatch batch(tensor.scalar_type() == at::kFloat ? ElementType::f32 : ElementType::f64,
-                     shape);
+    OwnedBatch batch(type_of(tensor), shape_of(tensor));
     tensor_view(batch.view()).copy_(tensor.detach());
     return batch;
 }

@@ -7,7 +7,9 @@
 
 #include "engine/twin/backbone_cache.hpp"
 #include "engine/twin/families.hpp"
+#include "engine/twin/placed_tensor.hpp"
 #include "engine/twin/stored_trace.hpp"
+#include "engine/twin/tensor_trace.hpp"
 #include "engine/twin/torch_readouts.hpp"
 #include "engine/twin/torch_tools.hpp"
 #include "engine/twin/v4_network.hpp"
@@ -18,16 +20,16 @@ namespace {
 
 constexpr std::int64_t v4_batch = 8;  // images run one by one; this only amortises the calls
 
-/// The differentiable form of a network, in either precision.
+/// A network as tensor operations: differentiable, in either precision, on any device.
 struct V4Graph {
     struct Layer {
-        at::Tensor depthwise;  // [in, 1, 5, 5]
-        at::Tensor pointwise;  // [out, in, 1, 1]
-        at::Tensor bias;
+        PlacedTensor depthwise;  // [in, 1, 5, 5]
+        PlacedTensor pointwise;  // [out, in, 1, 1]
+        PlacedTensor bias;
         std::vector<std::int64_t> strides;
     };
-    at::Tensor first;  // [out, 3, 5, 5]
-    at::Tensor first_bias;
+    PlacedTensor first;  // [out, 3, 5, 5]
+    PlacedTensor first_bias;
     std::vector<Layer> layers;
 
     V4Graph(const V4Weights& weights, Precision precision)
@@ -38,10 +40,10 @@ struct V4Graph {
         for (const V4Weights::Layer& layer : weights.layers) {
             const auto outputs = static_cast<std::int64_t>(layer.bias.size());
             layers.push_back(
-                {tensor_of(layer.depthwise, {5, 5, channels, 1}, precision).permute({2, 3, 0, 1}),
-                 tensor_of(layer.pointwise, {1, 1, channels, outputs}, precision)
-                     .permute({3, 2, 0, 1}),
-                 tensor_of(layer.bias, {outputs}, precision),
+                {{tensor_of(layer.depthwise, {5, 5, channels, 1}, precision).permute({2, 3, 0, 1})},
+                 {tensor_of(layer.pointwise, {1, 1, channels, outputs}, precision)
+                      .permute({3, 2, 0, 1})},
+                 {tensor_of(layer.bias, {outputs}, precision)},
                  {layer.stride, layer.stride}});
             channels = outputs;
         }
@@ -50,15 +52,15 @@ struct V4Graph {
     /// images [rows, 112, 112, 3] -> [rows, 28, 28, channels]
     at::Tensor run(const at::Tensor& images) const
     {
-        at::Tensor x =
-            at::relu(at::conv2d(images.permute({0, 3, 1, 2}), first, first_bias, {1, 1}, {2, 2}));
+        at::Tensor x = at::relu(at::conv2d(images.permute({0, 3, 1, 2}), first.like(images),
+                                           first_bias.like(images), {1, 1}, {2, 2}));
         for (const Layer& layer : layers) {
             // TensorFlow SAME: of the padding of an even side, the smaller half comes first.
             const std::int64_t before = layer.strides[0] == 2 ? 1 : 2;
             x = at::constant_pad_nd(x, {before, 2, before, 2});
-            x = at::conv2d(x, layer.depthwise, std::nullopt, at::IntArrayRef(layer.strides),
+            x = at::conv2d(x, layer.depthwise.like(x), std::nullopt, at::IntArrayRef(layer.strides),
                            at::IntArrayRef({0, 0}), at::IntArrayRef({1, 1}), x.size(1));
-            x = at::relu(at::conv2d(x, layer.pointwise, layer.bias));
+            x = at::relu(at::conv2d(x, layer.pointwise.like(x), layer.bias.like(x)));
         }
         return x.permute({0, 2, 3, 1}).contiguous();
     }
@@ -90,9 +92,11 @@ public:
     }
     double macs_per_row(std::span<const TapId>) const override { return weights_.macs(); }
 
-    std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor&) override
+    std::unique_ptr<Trace> forward(const ForwardRequest& request, Executor& executor) override
     {
-        if (request.keep_for_gradient || precision_ == Precision::f64) return graph_trace(request);
+        if (request.keep_for_gradient || precision_ == Precision::f64 ||
+            executor.wants_whole_batches())
+            return graph_trace(request);
         const std::int64_t rows = request.stimuli.shape.extent[0];
         std::vector<OwnedBatch> taps;
         taps.emplace_back(ElementType::f32, taps_[0].row.with_rows(rows));
@@ -113,19 +117,17 @@ private:
                        [this] { graph_ = std::make_unique<V4Graph>(weights_, precision_); });
         const c10::AutoGradMode with_graph(request.keep_for_gradient);
         at::Tensor images = tensor_view(request.stimuli);
-        std::vector<OwnedBatch> taps;
-        if (!request.keep_for_gradient) {
-            taps.push_back(batch_of(graph_->run(images)));
-            return std::make_unique<StoredTrace>(std::move(taps));
-        }
+        if (!request.keep_for_gradient)
+            return std::make_unique<TensorTrace>(
+                std::map<std::size_t, at::Tensor>{{0, graph_->run(images)}});
         images = images.clone().requires_grad_(true);
         const at::Tensor core = graph_->run(images);
-        taps.push_back(batch_of(core));
-        return std::make_unique<StoredTrace>(
-            std::move(taps), [images, core](std::span<const TapGradient> cotangents, Executor&) {
+        return std::make_unique<TensorTrace>(
+            std::map<std::size_t, at::Tensor>{{0, core}},
+            [images, core](std::span<const TapGradient> cotangents) {
                 at::Tensor given = at::zeros_like(core);
                 for (const TapGradient& cotangent : cotangents)
-                    given += tensor_view(cotangent.values.view());
+                    given += tensor_view(cotangent.values.view()).to(core.device());
                 return batch_of(torch::autograd::grad({core}, {images}, {given},
                                                       /*retain_graph=*/true)[0]);
             });
@@ -138,7 +140,7 @@ private:
     std::vector<TapSpec> taps_;
     V4Inference inference_;
     std::once_flag graph_made_;
-    std::unique_ptr<V4Graph> graph_;  // made for the first gradient
+    std::unique_ptr<V4Graph> graph_;  // made when first needed
 };
 
 std::unique_ptr<Readout> read_readout(const NetworkEntry& entry, const Backbone& backbone,

@@ -99,6 +99,7 @@ StagePlan FeatureStage::plan(const CampaignInputs& inputs)
                       {},
                       "",
                       "digest of the picture as the first network sees it"}};
+    stage.looks_at_canvases = true;  // for the digests
     stage.tables.axes = {{"features", "feature", forward_->units()}};
     const std::size_t item_bytes = feature_count_ * sizeof(float) + 2 * sizeof(double);
     stage.plan = plan_stimulus_stage(name, inputs, *forward_, item_bytes, 0);

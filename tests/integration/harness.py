@@ -116,6 +116,15 @@ class Failpoint:
         return self.seen.exists()
 
 
+class DeviceFault:
+    """A CUDA error (its number) that the device reports instead of computing batch `batch` of a rank;
+    for `start(failpoint=...)`."""
+
+    def __init__(self, code, batch):
+        self.environment = {"TWINSCREEN_DEVICE_FAULT": str(code),
+                            "TWINSCREEN_DEVICE_FAULT_BATCH": str(batch)}
+
+
 def failing_io(call, file, reason, spared=0, rank=None):
     """The environment in which calls of a kind ("write", "read", "flush") on files whose path
     contains `file` fail with `reason` (errno) after the first `spared`; in one rank, or in a plain

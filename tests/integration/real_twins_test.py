@@ -10,7 +10,9 @@ h5py = harness.h5py_or_skip()
 import numpy as np  # noqa: E402  (h5py needs it anyway)
 
 PLACES = {"TWINSCREEN_DATA": str(DATA), "TWINSCREEN_BUNDLES": str(BUNDLES)}
+DEVICES = ("cpu", "emulated")
 V4 = DATA / "v4-compact-models"
+V4_IMAGES = V4 / "reference" / "images_190923_600to663_u8.npy"
 MOUSE = DATA / "sensorium-mouse-v1-twins"
 
 # Median r on the held-out images, as published to two digits: (12 single-neuron models, shared
@@ -145,10 +147,11 @@ measures = ["units"]
     for bundle, reference in (("v4_190923", "compact_190923_predictions_64x33.npy"),
                               ("v4_shared_200", "shared_200filters_predictions_64x219.npy")):
         expected = np.load(V4 / "reference" / reference)
-        images = V4 / "reference" / "images_190923_600to663_u8.npy"
-        store, _ = run_here(place, text.format(bundle=bundle, images=images), bundle, ranks=2)
-        with store:
-            require_close(store["columns/response"][()], expected, bundle)
+        for device in DEVICES:
+            store, _ = run_here(place, on(device, text.format(bundle=bundle, images=V4_IMAGES)),
+                                f"{bundle}_{device}", ranks=2)
+            with store:
+                require_close(store["columns/response"][()], expected, f"{bundle} ({device})")
 
 
 def mouse_rates_equal_the_reference(place):
@@ -171,17 +174,54 @@ labels = "state.csv"
 [screen]
 measures = ["units", "area_mean"]
 """
-    store, _ = run_here(place, text, "mouse", ranks=2)
-    with store:
-        response, owner = store["columns/response"][()], store["units/twin"].asstr()[()]
-        means = store["columns/area_mean"][()]
-        area_owner = store["areas/twin"].asstr()[()]
-        np.testing.assert_allclose(store["items/p1"][()], pupil[:, 1], rtol=1e-7)
+    for device in DEVICES:
+        store, _ = run_here(place, on(device, text), f"mouse_{device}", ranks=2)
+        with store:
+            require_mouse_rates(store, twins, pupil)
+
+
+def require_mouse_rates(store, twins, pupil):
+    response, owner = store["columns/response"][()], store["units/twin"].asstr()[()]
+    means = store["columns/area_mean"][()]
+    area_owner = store["areas/twin"].asstr()[()]
+    np.testing.assert_allclose(store["items/p1"][()], pupil[:, 1], rtol=1e-7)
     for bundle, model in twins.items():
         expected = np.load(MOUSE / "reference" / f"{model}_rates.npy")
         require_close(response[:, owner == bundle], expected, bundle)
         np.testing.assert_allclose(means[:, area_owner == bundle][:, 0], expected.mean(axis=1),
                                    rtol=RELATIVE)
+
+
+def graphs_answer_alike_on_all_devices(place):
+    text = f"""
+[[twins]]
+bundle = "mobilenet_v1"
+name = "classes"
+[[twins]]
+bundle = "mobilenet_v1"
+name = "projected"
+taps = ["conv_pw_3_relu", "conv_pw_7_relu"]
+tap_pool = 4
+tap_project = 64
+[[stimuli]]
+npy = "{V4_IMAGES}"
+[screen]
+measures = ["units", "area_mean"]
+"""
+    answers = []
+    for device in DEVICES:
+        store, _ = run_here(place, on(device, text), f"graphs_{device}")
+        with store:
+            answers.append({name: store[f"columns/{name}"][()] for name in (
+                "response", "area_mean")})
+    for name, expected in answers[0].items():
+        off = np.abs(answers[1][name] - expected).max() / expected.std()
+        print(f"  {name} {expected.shape}: largest difference {off:.1e} of the spread")
+        assert off < RELATIVE
+
+
+def on(device, text):
+    return f"{text}[run]\ndevice = \"{device}\"\nbatch_items = 64\n"
 
 
 def require_close(found, expected, name):
@@ -204,6 +244,7 @@ def main():
             a_layer_of_mobilenet_predicts_v4,
             v4_predictions_equal_the_reference,
             mouse_rates_equal_the_reference,
+            graphs_answer_alike_on_all_devices,
             the_published_accuracy_of_v4_is_reproduced,
         )
 

@@ -187,13 +187,18 @@ def make_trials(place):
     numpy.save(place / "predictions.npy", signal[:, 0].astype("f4"))
 
 
+def make_inputs(place):
+    """The files that the campaigns name."""
+    place.write("labels.csv", "item,label\n" + "".join(
+        f"{item},{'odd' if item % 2 else 'even'}\n" for item in range(ITEMS)))
+    tiny_bundle.write(place / "tiny")
+    make_recording(place / "recording.npy")
+    make_trials(place)
+
+
 def main():
     with Workplace() as place:
-        place.write("labels.csv", "item,label\n" + "".join(
-            f"{item},{'odd' if item % 2 else 'even'}\n" for item in range(ITEMS)))
-        tiny_bundle.write(place / "tiny")
-        make_recording(place / "recording.npy")
-        make_trials(place)
+        make_inputs(place)
         harness.run_checks(place, *map(check_of, EXPERIMENTS))
 
 

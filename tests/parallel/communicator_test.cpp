@@ -91,6 +91,22 @@ TEST(Communicator, ReducesEachNumberByItself)
     });
 }
 
+TEST(Communicator, GathersTheBytesOfAllRanksInTheirOrder)
+{
+    on_both_kinds([](Communicator& communicator) {
+        const std::vector<int> mine = {communicator.rank(), 10 * communicator.rank()};
+        std::vector<int> all(2 * static_cast<std::size_t>(communicator.size()), -1);
+
+        communicator.all_gather(std::as_bytes(std::span(mine)),
+                                std::as_writable_bytes(std::span(all)));
+
+        for (int rank = 0; rank < communicator.size(); ++rank) {
+            EXPECT_EQ(all[2 * static_cast<std::size_t>(rank)], rank);
+            EXPECT_EQ(all[2 * static_cast<std::size_t>(rank) + 1], 10 * rank);
+        }
+    });
+}
+
 TEST(Mailbox, LettersBetweenTwoRanksKeepTheirOrderAndContent)
 {
     on_both_kinds([](Communicator& communicator) {

@@ -40,6 +40,14 @@ void leave_a_trace(const Wanted& wanted)
 
 }  // namespace
 
+int injected_device_fault() noexcept
+{
+    static const int code = std::stoi(setting("TWINSCREEN_DEVICE_FAULT", "0"));
+    static const int batch = std::stoi(setting("TWINSCREEN_DEVICE_FAULT_BATCH", "1"));
+    static std::atomic<int> batches{0};
+    return code != 0 && ++batches == batch ? code : 0;
+}
+
 void reach_failpoint(const char* name) noexcept
 {
     static const Wanted wanted;

@@ -77,7 +77,7 @@ TEST(DeviceError, SaysInPlainWordsWhatCudaMeans)
         const char* words;
         const char* hint;
     } cases[] = {{2, "no memory left", "batch_items"},
-                 {35, "driver of this node is too old", "device = \"cpu\""},
+                 {35, "no NVIDIA driver, or one too old", "device = \"cpu\""},
                  {46, "exclusive mode", "nvidia-smi"},
                  {100, "no GPU is visible", "CUDA_VISIBLE_DEVICES"},
                  {209, "compute capability", "CMAKE_CUDA_ARCHITECTURES"},

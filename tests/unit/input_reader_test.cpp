@@ -1,7 +1,11 @@
 #include "engine/run/input_reader.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include <gtest/gtest.h>
 
+#include "engine/run/prepare_batch.hpp"
 #include "tests/support/fake_twin.hpp"
 #include "tests/support/support.hpp"
 
@@ -50,6 +54,114 @@ TEST(InputReader, GivesEveryItemOfEveryShardInOrderWhateverTheNumberOfThreads)
         for (std::size_t item = 0; item < seen.size(); ++item)
             EXPECT_EQ(seen[item], static_cast<float>(item));
     }
+}
+
+/// Larger than the fake pictures, so that they are resized.
+InputTransform rgb_canvas()
+{
+    InputTransform canvas;
+    canvas.channels = 3;
+    canvas.height = 5;
+    canvas.width = 4;
+    canvas.fit = InputTransform::Fit::cover;
+    canvas.mean = {1.0F, 2.0F, 3.0F};
+    canvas.scale = {4.0F, 5.0F, 6.0F};
+    return canvas;
+}
+
+/// All rows of the real items of both canvases, with their luminance and validity.
+struct Rows {
+    std::vector<float> inputs;
+    std::vector<double> luminance;
+    std::vector<std::uint8_t> valid;
+    friend bool operator==(const Rows&, const Rows&) = default;
+};
+
+void add_rows(const InputBatch& batch, const ConstBatch& canvas, Rows& rows)
+{
+    const auto values =
+        values_of<float>(rows_of(canvas, 0, static_cast<std::int64_t>(batch.items.count)));
+    rows.inputs.insert(rows.inputs.end(), values.begin(), values.end());
+}
+
+Rows read_rows(const StimulusSource& source, const ReaderSettings& settings)
+{
+    const std::vector<InputTransform> canvases{small_canvas(), rgb_canvas()};
+    const auto reader = make_input_reader(source, canvases, {}, settings);
+    const Shard shard{ShardId{0}, {ItemId{0}, source.count()}};
+    reader->announce(shard, shard.items);
+    InputStream& stream = reader->open(shard);
+    Rows rows;
+    while (const InputBatch* batch = stream.next()) {
+        std::vector<OwnedBatch> made;
+        std::vector<Batch> views;
+        for (const InputTransform& canvas : canvases) {
+            made.emplace_back(ElementType::f32, canvas.row_shape().with_rows(settings.batch_items));
+            views.push_back(made.back().view());
+        }
+        if (settings.pack_for != nullptr)
+            prepare_batch(*batch, canvases, views, *settings.pack_for);
+        for (std::size_t canvas = 0; canvas < canvases.size(); ++canvas)
+            add_rows(*batch,
+                     settings.pack_for != nullptr ? ConstBatch(views[canvas])
+                                                  : batch->canvases[canvas].view(),
+                     rows);
+        rows.luminance.insert(rows.luminance.end(), batch->luminance.begin(),
+                              batch->luminance.end());
+        rows.valid.insert(rows.valid.end(), batch->valid.begin(), batch->valid.end());
+    }
+    return rows;
+}
+
+TEST(InputReader, PackedPicturesMakeTheSameRowsAsCanvases)
+{
+    const auto source = test::make_fake_source(50);
+    const auto executor = make_emulated_executor();
+    for (const int threads : {1, 3}) {
+        ReaderSettings settings = settings_with(threads);
+        const Rows wanted = read_rows(*source, settings);
+        settings.pack_for = executor.get();
+
+        EXPECT_EQ(read_rows(*source, settings), wanted);
+    }
+}
+
+TEST(InputReader, PackedPicturesThatCannotBeReadAreRowsOfZeros)
+{
+    const auto source = test::make_fake_source(10, {0, 5, 9});
+    const auto executor = make_emulated_executor();
+    ReaderSettings settings = settings_with(1);
+    settings.depth = 1;  // slots are used again
+    settings.on_bad_image = BadImage::record_nan;
+    const Rows wanted = read_rows(*source, settings);
+    settings.pack_for = executor.get();
+
+    const Rows found = read_rows(*source, settings);
+
+    EXPECT_EQ(found.inputs, wanted.inputs);
+    EXPECT_EQ(found.valid, (std::vector<std::uint8_t>{0, 1, 1, 1, 1, 0, 1, 1, 1, 0}));
+}
+
+TEST(InputReader, PaddingOfAPackedBatchIsZeros)
+{
+    const auto source = test::make_fake_source(10);
+    const auto executor = make_emulated_executor();
+    ReaderSettings settings = settings_with(1);
+    settings.depth = 1;  // the last batch has two rows in a slot that held four
+    settings.pack_for = executor.get();
+    const auto reader = make_input_reader(*source, {small_canvas()}, {}, settings);
+    const Shard shard{ShardId{0}, {ItemId{0}, 10}};
+    reader->announce(shard, shard.items);
+    InputStream& stream = reader->open(shard);
+    const std::vector<InputTransform> canvases{small_canvas()};
+    OwnedBatch inputs(ElementType::f32, small_canvas().row_shape().with_rows(4));
+    const std::vector<Batch> views{inputs.view()};
+
+    while (const InputBatch* batch = stream.next())
+        prepare_batch(*batch, canvases, views, *executor);
+
+    const std::vector<float> wanted{8, 8, 8, 8, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0};
+    EXPECT_TRUE(std::ranges::equal(inputs.values<float>(), wanted));
 }
 
 TEST(InputReader, AStopRequestEndsTheShard)

@@ -293,6 +293,30 @@ void GraphProgram::compute_constants()
     }
 }
 
+std::unique_ptr<GraphProgram> GraphProgram::on(const at::Device& device, at::ScalarType type) const
+{
+    auto copy = std::unique_ptr<GraphProgram>(new GraphProgram(*this));
+    std::map<const void*, at::Tensor> moved;  // several calls may take one constant
+    const auto move = [&](const at::Tensor& tensor) {
+        if (!tensor.defined()) return tensor;
+        at::Tensor& known = moved[tensor.unsafeGetTensorImpl()];
+        if (!known.defined())
+            known = tensor.to(device, tensor.is_floating_point() ? type : tensor.scalar_type());
+        return known;
+    };
+    for (at::Tensor& constant : copy->constants_) constant = move(constant);
+    for (GraphCall& call : copy->calls_)
+        for (GraphArgument& argument : call.arguments) {
+            if (argument.fixed.isTensor()) argument.fixed = move(argument.fixed.toTensor());
+            if (!argument.fixed.isTensorList()) continue;
+            c10::List<at::Tensor> list;
+            for (const at::Tensor& tensor : argument.fixed.toTensorVector())
+                list.push_back(move(tensor));
+            argument.fixed = list;
+        }
+    return copy;
+}
+
 void GraphProgram::list_values()
 {
     constexpr std::size_t most_axes = 6;  // of a batch
@@ -359,6 +383,7 @@ std::vector<at::Tensor> GraphProgram::run(const Plan& plan, const at::Tensor& in
             call.handle->callBoxed(&stack);
             slots[call.slot] = std::move(stack.at(0)).toTensor();
         } catch (const c10::Error& problem) {
+            if (!input.is_cpu()) throw;  // the GPU's failure, not the graph's
             throw Error(Error::Kind::data, fmt::format("node '{}' ({}): {}", call.name,
                                                        call.op->name, reason_of(problem)));
         }

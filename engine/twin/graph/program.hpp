@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -53,6 +54,9 @@ public:
     /// The wanted values, in their order. With gradient mode on and an input that requires a
     /// gradient, they have one. Throws Error(data) that names the node.
     std::vector<at::Tensor> run(const Plan& plan, const at::Tensor& input) const;
+
+    /// The same program with its constants on that device and real numbers in that type.
+    std::unique_ptr<GraphProgram> on(const at::Device& device, at::ScalarType type) const;
 
     /// All constant tensors [bytes].
     double constant_bytes() const noexcept { return constant_bytes_; }

@@ -3,6 +3,7 @@
 
 #include "engine/base/digest.hpp"
 #include "engine/run/progress.hpp"
+#include "engine/run/response_stream.hpp"
 #include "experiments/examples.hpp"
 #include "experiments/experiments.hpp"
 #include "experiments/relational_control/accuracy/accuracy_columns.hpp"
@@ -229,10 +230,11 @@ private:
         OwnedBatch responses(ElementType::f32,
                              {extent(shard.items.count), extent(twin_units_.size())});
         std::int64_t at = 0;
-        while (const InputBatch* batch = tools.inputs.next()) {
+        ResponseStream stream(tools.inputs, tools.forward, tools.executor);
+        while (const ResponseStream::Answer* batch = stream.next()) {
             const std::int64_t count = extent(batch->items.count);
-            tools.forward.run(*batch, rows_of(responses.view(), at, count), Batch{},
-                              tools.executor);
+            std::ranges::copy(values_of<float>(batch->units),
+                              values_of<float>(rows_of(responses.view(), at, count)).begin());
             at += count;
         }
         tools.write(ColumnId{0}, std::move(responses));

@@ -2,13 +2,28 @@
 
 #include <algorithm>
 
+#include "engine/base/log.hpp"
 #include "experiments/relational_control/multivariate/similarity_stage.hpp"
 #include "experiments/relational_control/search/view_scores.hpp"
 
 namespace twinscreen {
+namespace {
+
+/// Of one view and pair, for chains that follow one another.
+struct KeptPairs final : Kept {
+    std::shared_ptr<const int> opening;  // shared, so that no other has its address
+    std::size_t view = 0;
+    std::size_t pair = 0;
+    std::unique_ptr<DevicePairs> pairs;
+};
+
+constexpr double gib = 1024.0 * 1024.0 * 1024.0;
+
+}  // namespace
 
 void Agreement::open(const StageHistory& history)
 {
+    opening_ = std::make_shared<const int>(0);
     patterns_ = read_patterns(study_, history);
     stored_.clear();
     if (form_ == SimilarityForm::factors) return;
@@ -29,9 +44,53 @@ std::unique_ptr<PairSimilarity> Agreement::of(std::size_t view, std::size_t pair
     const AreaPair& areas = study_.pairs[pair];
     if (form_ == SimilarityForm::factors)
         return from_factors(patterns_of(view, areas.first), patterns_of(view, areas.second));
-    return from_stored({stored_[view], items(), static_cast<std::uint32_t>(study_.areas.size()),
-                        static_cast<std::uint32_t>(areas.first),
-                        static_cast<std::uint32_t>(areas.second)});
+    return from_stored(stored_of(view, pair));
+}
+
+DevicePairs* Agreement::on(Executor& executor, std::size_t view, std::size_t pair) const
+{
+    const auto* old = dynamic_cast<const KeptPairs*>(executor.kept().get());
+    if (old != nullptr && old->opening == opening_ && old->view == view && old->pair == pair)
+        return old->pairs.get();
+    executor.kept().reset();
+    executor.synchronize();  // what is free is known afterwards
+    const std::uint64_t bytes = bytes_on_device_of(view, pair);
+    if (bytes > executor.free_bytes()) {
+        if (!has_warned_)
+            spdlog::warn(
+                "searches run on the processor: similarities and room for a search take "
+                "{:.1f} GiB, {} has {:.1f} GiB free",
+                static_cast<double>(bytes) / gib, executor.name(),
+                static_cast<double>(executor.free_bytes()) / gib);
+        has_warned_ = true;
+        return nullptr;
+    }
+    const AreaPair& areas = study_.pairs[pair];
+    auto kept = std::make_unique<KeptPairs>();
+    kept->opening = opening_;
+    kept->view = view;
+    kept->pair = pair;
+    kept->pairs =
+        form_ == SimilarityForm::stored
+            ? stored_on(stored_of(view, pair), executor)
+            : factors_on(patterns_of(view, areas.first), patterns_of(view, areas.second), executor);
+    DevicePairs* pairs = kept->pairs.get();
+    executor.kept() = std::move(kept);
+    return pairs;
+}
+
+StoredSimilarities Agreement::stored_of(std::size_t view, std::size_t pair) const
+{
+    const AreaPair& areas = study_.pairs[pair];
+    return {stored_[view], items(), static_cast<std::uint32_t>(study_.areas.size()),
+            static_cast<std::uint32_t>(areas.first), static_cast<std::uint32_t>(areas.second)};
+}
+
+std::uint64_t Agreement::bytes_on_device_of(std::size_t view, std::size_t pair) const
+{
+    const AreaPair& areas = study_.pairs[pair];
+    if (form_ == SimilarityForm::stored) return bytes_on_device(stored_of(view, pair));
+    return bytes_on_device(patterns_of(view, areas.first), patterns_of(view, areas.second));
 }
 
 std::uint64_t Agreement::bytes_of_set(std::size_t view, std::size_t pair,

@@ -5,6 +5,7 @@
 
 #include "experiments/relational_control/multivariate/similarity_views.hpp"
 #include "experiments/relational_control/responses/patterns.hpp"
+#include "experiments/relational_control/search/device_pairs.hpp"
 #include "experiments/relational_control/search/pair_similarity.hpp"
 
 namespace twinscreen {
@@ -29,6 +30,10 @@ public:
     /// One for each thread that uses it.
     std::unique_ptr<PairSimilarity> of(std::size_t view, std::size_t pair) const;
 
+    /// The same in the executor's memory, where it stays until others are asked for; null where it
+    /// does not fit, which is warned of once.
+    DevicePairs* on(Executor& executor, std::size_t view, std::size_t pair) const;
+
     /// Agreements of sets in every pair through every view, as `of` scores them.
     ///
     /// sets    [sets, set_size]
@@ -46,13 +51,17 @@ private:
     void score_stored(std::span<const std::uint32_t> sets, std::uint32_t set_size,
                       std::span<double> scores) const;
     PatternRows rows_of(std::size_t population) const;
+    StoredSimilarities stored_of(std::size_t view, std::size_t pair) const;
+    std::uint64_t bytes_on_device_of(std::size_t view, std::size_t pair) const;
     std::vector<WeightedPatterns> patterns_of(std::size_t view, std::size_t area) const;
 
     const Study& study_;
     const SimilarityViews& views_;
     SimilarityForm form_;
     Patterns patterns_;
-    std::vector<const float*> stored_;  ///< [views]
+    std::vector<const float*> stored_;    ///< [views]
+    std::shared_ptr<const int> opening_;  ///< tells what was opened from what was before
+    mutable bool has_warned_ = false;     ///< that an executor has too little memory
 };
 
 }  // namespace twinscreen

@@ -115,7 +115,8 @@ void MultivariateSearch::run(const Shard& shard, ShardTools& tools)
     const SimilarityViews& all = agreement_.views();
     ChainViews views{chain.pair, all.train[chain.fold], std::nullopt};
     if (study_.folds[chain.fold].test) views.test = all.test[chain.fold];
-    const Trajectory found = run_search_chain(settings, views, agreement_, tools.scratch);
+    const Trajectory found =
+        run_search_chain(settings, views, agreement_, tools.scratch, tools.executor);
     const Shape generations{1, extent(settings.generations)};
     tools.write(score_column, batch_of(found.scores, generations));
     tools.write(test_score_column, batch_of(found.test_scores, generations));

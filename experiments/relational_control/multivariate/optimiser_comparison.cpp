@@ -122,7 +122,8 @@ void OptimiserComparison::run(const Shard& shard, ShardTools& tools)
         chain.pair * study_.folds.size() * objectives.size() + chain.objective);
     settings.objective = objectives[chain.objective];
     const ChainViews views{chain.pair, agreement_.views().train.front(), std::nullopt};
-    const Trajectory found = run_search_chain(settings, views, agreement_, tools.scratch);
+    const Trajectory found =
+        run_search_chain(settings, views, agreement_, tools.scratch, tools.executor);
     tools.write(score_column, batch_of(found.scores, {1, extent(settings.generations)}));
     OwnedBatch images(ElementType::i32, {1, extent(settings_.images)});
     std::copy_n(found.images.end() - extent(settings_.images), settings_.images,

@@ -45,14 +45,30 @@ void go_on_from(const std::vector<std::byte>& bytes, SetSearch& search, Trajecto
     search.load(searched);
 }
 
+/// Null: the search runs on the processor, as all but the genetic one do on any executor.
+DevicePairs* pairs_for(const SearchSettings& settings, const ChainViews& views,
+                       const Agreement& agreement, Executor& executor)
+{
+    if (settings.method != SearchMethod::genetic || !executor.wants_whole_batches()) return nullptr;
+    return agreement.on(executor, views.train, views.pair);
+}
+
+std::unique_ptr<SetSearch> search_on(const SearchSettings& settings, PairSimilarity& similarity,
+                                     DevicePairs* pairs)
+{
+    return pairs == nullptr ? make_search(settings, similarity)
+                            : make_search_on(settings, similarity, *pairs);
+}
+
 }  // namespace
 
 Trajectory run_search_chain(const SearchSettings& settings, const ChainViews& views,
-                            const Agreement& agreement, ShardScratch& scratch)
+                            const Agreement& agreement, ShardScratch& scratch, Executor& executor)
 {
     const auto trained = agreement.of(views.train, views.pair);
     const auto tested = agreement.of(views.test.value_or(views.train), views.pair);
-    const auto search = make_search(settings, *trained);
+    const auto search =
+        search_on(settings, *trained, pairs_for(settings, views, agreement, executor));
     Trajectory found;
     go_on_from(scratch.load(), *search, found);
 

@@ -23,8 +23,9 @@ struct ChainViews {
     std::optional<std::size_t> test;
 };
 
-/// Runs a chain to its end, from its saved state where there is one; independent.
+/// Runs a chain to its end, from its saved state where there is one; independent. The same bits
+/// wherever it runs.
 Trajectory run_search_chain(const SearchSettings& settings, const ChainViews& views,
-                            const Agreement& agreement, ShardScratch& scratch);
+                            const Agreement& agreement, ShardScratch& scratch, Executor& executor);
 
 }  // namespace twinscreen

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "engine/run/progress.hpp"
+#include "engine/run/response_stream.hpp"
 #include "experiments/relational_control/columns.hpp"
 #include "experiments/relational_control/responses/missing_responses.hpp"
 #include "kernels/pattern.hpp"
@@ -163,13 +164,10 @@ std::vector<std::string> ResponseStage::report(const StageResults& results, cons
 void ResponseStage::answer(ShardTools& tools, Rows& out) const
 {
     const std::size_t width = tools.forward.units().rows();
-    OwnedBatch raw;
     std::size_t at = 0;
-    while (const InputBatch* batch = tools.inputs.next()) {
-        const Shape shape{extent(batch->items.count), extent(width)};
-        if (!(raw.shape() == shape)) raw = OwnedBatch(ElementType::f32, shape);
-        tools.forward.run(*batch, raw.view(), Batch{}, tools.executor);
-        reduce(raw.values<float>().data(), width, batch->items.count, at, out);
+    ResponseStream responses(tools.inputs, tools.forward, tools.executor);
+    while (const ResponseStream::Answer* batch = responses.next()) {
+        reduce(values_of<float>(batch->units).data(), width, batch->items.count, at, out);
         at += batch->items.count;
     }
 }

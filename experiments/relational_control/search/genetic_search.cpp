@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "experiments/relational_control/search/search_parts.hpp"
 
@@ -97,10 +96,7 @@ private:
         const auto end = pool_.begin() + static_cast<std::ptrdiff_t>(parents_);
         std::nth_element(pool_.begin(), end, pool_.end());
         std::sort(pool_.begin(), end);
-        TWINSCREEN_REQUIRE(std::isfinite(pool_[parents_ - 1].cost), data,
-                           "fewer than {} of {} sets have a score (similarities are NaN, or all "
-                           "the same in one area). Leave out images without responses",
-                           parents_, pool_.size());
+        require_survivors(pool_[parents_ - 1].cost);
         const std::size_t size = settings().set_size;
         for (std::size_t place = 0; place < parents_; ++place) {
             const std::uint32_t index = pool_[place].index;

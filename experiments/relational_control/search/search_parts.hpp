@@ -47,6 +47,8 @@ protected:
     /// The first sets, scored.
     ScoredSets first_sets();
     void count_evaluations(std::size_t sets) noexcept { evaluations_ += sets; }
+    /// Throws Error (data) where not even the worst survivor of a generation has a finite cost.
+    void require_survivors(double worst_cost) const;
     void offer_best(std::span<const std::uint32_t> ids, double score);
     bool is_done() const noexcept;
     /// Sets from a saved state: as many as `ids` has. Throws Error (store) for what is no set.

@@ -10,7 +10,6 @@ namespace twinscreen {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr std::uint32_t format = 1;  // of saved searches
 
 /// Nearest whole number, ties to even.
@@ -75,8 +74,7 @@ std::uint32_t least_items(const SearchSettings& settings)
 
 double cost_of(Objective objective, double score) noexcept
 {
-    if (std::isnan(score)) return infinity;
-    return objective == Objective::align ? -score : std::abs(score);
+    return search_cost(objective == Objective::align, score);
 }
 
 std::uint64_t sets_per_generation(const SearchSettings& settings)
@@ -117,6 +115,14 @@ ScoredSets SearchBase::first_sets()
     offer_best(std::span(first.ids).subspan(best * settings_.set_size, settings_.set_size),
                first.scores[best]);
     return first;
+}
+
+void SearchBase::require_survivors(double worst_cost) const
+{
+    TWINSCREEN_REQUIRE(std::isfinite(worst_cost), data,
+                       "fewer than {} of {} sets have a score (similarities are NaN, or all "
+                       "the same in one area). Leave out images without responses",
+                       settings_.population, settings_.population + sets_per_generation(settings_));
 }
 
 void SearchBase::offer_best(std::span<const std::uint32_t> ids, double score)

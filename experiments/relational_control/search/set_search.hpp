@@ -11,6 +11,8 @@
 
 namespace twinscreen {
 
+class DevicePairs;
+
 /// What a search makes of the agreement (RSA) of two areas about a set.
 enum class Objective : std::uint32_t {
     align = 1,        ///< the largest agreement
@@ -86,5 +88,13 @@ public:
 /// while it steps. Throws Error (config) where the settings are out of range or the items too few,
 /// and Error (data) where no set has a score.
 std::unique_ptr<SetSearch> make_search(const SearchSettings& settings, PairSimilarity& similarity);
+
+/// The same search, state for state, where an executor works; the genetic one only. The host waits
+/// for many generations at once, so that some steps take as long as all of these, and most nothing.
+///
+/// similarity  for the first sets
+/// pairs       of the same areas; must outlive the search
+std::unique_ptr<SetSearch> make_search_on(const SearchSettings& settings,
+                                          PairSimilarity& similarity, DevicePairs& pairs);
 
 }  // namespace twinscreen

@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 
+#include "kernels/function.hpp"
+
 namespace twinscreen {
 
 /// The four pixels around a place of a map and their bilinear weights; 0 outside of the map.
@@ -13,7 +15,7 @@ struct BilinearSample {
 
 /// x along the width, y along the height, -1 and 1 at the centres of the outermost pixels
 /// (align_corners = true).
-inline BilinearSample bilinear_sample(double x, double y, int height, int width)
+TWINSCREEN_FUNCTION inline BilinearSample bilinear_sample(double x, double y, int height, int width)
 {
     const double column = (x + 1.0) / 2.0 * (width - 1);
     const double row = (y + 1.0) / 2.0 * (height - 1);

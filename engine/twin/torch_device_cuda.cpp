@@ -1,0 +1,96 @@
+#include <cstdlib>
+#include <string>
+
+#include <ATen/Context.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAStream.h>
+#include <c10/util/Exception.h>
+#include <dlfcn.h>
+
+#include "engine/device/device_error.hpp"
+#include "engine/device/gpus.hpp"
+#include "engine/twin/torch_device.hpp"
+
+namespace twinscreen {
+
+namespace {
+
+/// Why LibTorch's CUDA library could not be opened; empty: it is open, or nobody tried.
+std::string& why_closed()
+{
+    static std::string reason;
+    return reason;
+}
+
+/// cuBLAS repeats its bits only with a workspace of its own per stream, which it reads from here.
+void ask_for_repeatable_products()
+{
+    constexpr int keep_what_is_there = 0;
+    setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", keep_what_is_there);
+}
+
+/// Full float32: no TF32, which keeps 10 of the 23 bits. The same bits at every run: no algorithm
+/// that is chosen by a stopwatch, none that adds in the order of arrival.
+void ask_for_repeatable_bits()
+{
+    at::Context& context = at::globalContext();
+    context.setAllowTF32CuBLAS(false);
+    context.setAllowTF32CuDNN(false);
+    context.setBenchmarkCuDNN(false);
+    context.setDeterministicCuDNN(true);
+    constexpr bool only_warn = false;
+    context.setDeterministicAlgorithms(true, only_warn);
+    context.setDeterministicFillUninitializedMemory(false);
+}
+
+}  // namespace
+
+void open_gpu_library()
+{
+    if (visible_gpus().names.empty()) return;
+    ask_for_repeatable_products();
+    if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) why_closed() = dlerror();
+}
+
+void use_for_networks(const Executor& executor)
+{
+    if (executor.space() == MemorySpace::host) return;
+    if (!why_closed().empty())
+        throw Error(Error::Kind::device,
+                    fmt::format("LibTorch's CUDA library cannot be opened: {}", why_closed()),
+                    "its libraries come with `pip install torch==2.11.0`; configure with -D "
+                    "TWINSCREEN_LIBTORCH=$(python -c 'import torch; print(torch.__path__[0])')");
+    with_device_errors(executor, [&] {
+        at::globalContext().lazyInitDevice(at::kCUDA);
+        const auto ordinal = static_cast<c10::DeviceIndex>(executor.ordinal());
+        c10::cuda::set_device(ordinal);
+        c10::cuda::setCurrentCUDAStream(c10::cuda::getStreamFromExternal(
+            static_cast<cudaStream_t>(executor.native_stream()), ordinal));
+    });
+    ask_for_repeatable_bits();
+}
+
+void give_back_unused_memory(const Executor& executor)
+{
+    if (executor.space() == MemorySpace::device) c10::cuda::CUDACachingAllocator::emptyCache();
+}
+
+void with_device_errors(const Executor& executor, const std::function<void()>& work)
+{
+    try {
+        work();
+    } catch (const c10::OutOfMemoryError& error) {
+        throw_device_error(cudaErrorMemoryAllocation, error.what_without_backtrace(),
+                           "computing a batch");
+    } catch (const c10::AcceleratorError& error) {
+        throw_device_error(error.get_error_code(), error.what_without_backtrace(),
+                           "computing a batch");
+    } catch (const c10::Error& error) {
+        if (executor.space() == MemorySpace::host) throw;
+        throw Error(Error::Kind::device, fmt::format("computing a batch on {}: {}", executor.name(),
+                                                     error.what_without_backtrace()));
+    }
+}
+
+}  // namespace twinscreen

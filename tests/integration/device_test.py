@@ -1,0 +1,147 @@
+"""The way of a GPU, tried on the processor with `device = "emulated"`: answers of all kinds of readouts
+as on the processor, the same bytes for any number of ranks and after a kill, and what is said when
+there is no GPU or when one fails in the middle."""
+
+import harness
+import same_bits_test
+import tiny_bundle
+from harness import RESUMABLE, Workplace, content_hash, refused, run, start
+
+h5py = harness.h5py_or_skip()
+import numpy as np  # noqa: E402  (h5py needs it anyway)
+
+CAMPAIGN = """
+seed = 11
+[[twins]]
+family = "gabor_energy"
+positions = 3
+orientations = 3
+spatial_frequencies = [1.0]
+phases = 2
+[[twins]]
+bundle = "tiny"
+[[stimuli]]
+count = 600
+[stimuli.pink_noise]
+[[stimuli]]
+folder = "pictures"
+[run]
+shard_items = 64
+batch_items = 32
+[screen]
+measures = ["units", "area_mean", "moments", "top_k"]
+"""
+OF_ITS_SPREAD = 1e-4  # sums in another order
+DEVICE_FAILED = 5
+STORE_REFUSED = 4
+OUT_OF_MEMORY, ECC = 2, 214  # cudaError_t
+
+
+def go_on(place, name, device, **options):
+    return run("run", place / "campaign.toml", "--out", place / name, "--set",
+               f"run.device='{device}'", **options)
+
+
+def columns_of(store):
+    with h5py.File(store / "responses.h5") as file:
+        return {name: dataset[()] for name, dataset in file["columns"].items()}
+
+
+def answers_are_those_of_the_processor(place):
+    go_on(place, "cpu", "cpu")
+    assert "networks run on emulated" in go_on(place, "emulated", "emulated").output
+    expected, found = columns_of(place / "cpu"), columns_of(place / "emulated")
+    assert expected.keys() == found.keys() and expected
+    for name, values in expected.items():
+        off = np.abs(values.astype("f8") - found[name]).max(axis=0) / values.std(axis=0)
+        print(f"  {name} {values.shape}: largest difference {off.max():.1e} of its spread")
+        assert 0.0 <= off.max() < OF_ITS_SPREAD
+
+
+def bytes_depend_on_no_number_of_ranks(place):
+    for ranks in (2, 3):
+        go_on(place, f"ranks{ranks}", "emulated", ranks=ranks)
+        assert content_hash(place / f"ranks{ranks}") == content_hash(place / "emulated")
+
+
+def every_experiment_gives_its_bytes_on_any_number_of_ranks(place):
+    same_bits_test.make_inputs(place)
+    without_twins = "[[stimuli]]" + same_bits_test.INPUTS.split("[[stimuli]]")[1]
+    texts = {name: same_bits_test.INPUTS + text
+             for name, text in same_bits_test.EXPERIMENTS.items()}
+    texts["baselines"] = without_twins + same_bits_test.EXPERIMENTS["encoding_score"]
+    for name, text in texts.items():
+        campaign = place.write(f"{name}.toml", text)
+        for ranks in (1, 3):
+            run("run", campaign, "--out", place / f"{name}{ranks}", "--set",
+                "run.device='emulated'", ranks=ranks)
+        assert content_hash(place / f"{name}1") == content_hash(place / f"{name}3"), name
+
+
+def a_killed_job_goes_on_with_the_same_bytes(place):
+    with start("run", place / "campaign.toml", "--out", place / "killed", "--set",
+               "run.device='emulated'", ranks=2) as job:
+        job.wait_for_shards(place / "killed", 2)
+        job.kill_rank(1)
+        assert job.wait().code not in (0, RESUMABLE)
+    go_on(place, "killed", "emulated", ranks=3)
+    assert content_hash(place / "killed") == content_hash(place / "emulated")
+
+
+def a_store_stays_with_its_device(place):
+    go_on(place, "begun", "emulated")
+    result = run("run", place / "campaign.toml", "--out", place / "begun", "--set",
+                 "run.device='cpu'", "--set", "run.batch_items=32", expect=STORE_REFUSED)
+    assert "emulated" in result.output, result
+
+
+def a_gpu_that_is_not_there_is_named(place):
+    result = go_on(place, "gpu", "gpu", expect=DEVICE_FAILED)
+    assert 'device = "gpu"' in result.output, result
+    assert not (place / "gpu").exists()
+    assert "no mistakes" in run("check", place / "campaign.toml", "--set",
+                                "run.device='gpu'").output
+    refused(2, "run.device", "did you mean 'gpu'", command=(
+        "check", place / "campaign.toml", "--set", "run.device='gpus'"))
+
+
+def a_gpu_that_fails_leaves_a_store_that_goes_on(place):
+    with start("run", place / "campaign.toml", "--out", place / "failed", "--set",
+               "run.device='emulated'", failpoint=harness.DeviceFault(ECC, batch=10)) as job:
+        result = job.wait()
+    assert result.code == DEVICE_FAILED, result
+    for words in ("memory that cannot be corrected (ECC)", "while running shard",
+                  "start the same command again"):
+        assert words in result.output, result
+    assert 0 < harness.shards_reported(place / "failed") < 10
+    go_on(place, "failed", "emulated")
+    assert content_hash(place / "failed") == content_hash(place / "emulated")
+
+
+def a_batch_that_does_not_fit_is_told_with_one_that_does(place):
+    campaign = place.write("large.toml", CAMPAIGN)
+    command = ("run", campaign, "--out", place / "large", "--set", "run.device='emulated'")
+    with start(*command, failpoint=harness.DeviceFault(OUT_OF_MEMORY, batch=1)) as job:
+        result = job.wait()
+    assert result.code == DEVICE_FAILED, result
+    for words in ("a batch of 32 pictures does not fit", "[run] batch_items = 16"):
+        assert words in result.output, result
+    run(*command, "--set", "run.batch_items=16")  # no store stands in the way
+
+
+def main():
+    with Workplace(CAMPAIGN) as place:
+        tiny_bundle.write(place / "tiny")
+        (place / "pictures").mkdir()
+        for number in range(5):
+            place.write(f"pictures/{number}.png", harness.tiny_png(number))
+        harness.run_checks(
+            place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
+            every_experiment_gives_its_bytes_on_any_number_of_ranks,
+            a_killed_job_goes_on_with_the_same_bytes, a_store_stays_with_its_device,
+            a_batch_that_does_not_fit_is_told_with_one_that_does,
+            a_gpu_that_is_not_there_is_named, a_gpu_that_fails_leaves_a_store_that_goes_on)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "engine/device/executor_memory.hpp"
+#include "kernels/response_rows.hpp"
+#include "kernels/unit_responses.hpp"
+
+namespace twinscreen::test {
+
+/// Values in -1..1 that depend on the seed alone.
+template <class T>
+std::vector<T> values_from(std::uint32_t seed, std::size_t count)
+{
+    std::vector<T> values(count);
+    for (T& value : values) {
+        seed = seed * 1664525U + 1013904223U;
+        value = static_cast<T>(static_cast<double>(seed >> 8U) / double(1U << 23U) - 1.0);
+    }
+    return values;
+}
+
+/// A table where the executor works.
+template <class T>
+ExecutorMemory placed(Executor& executor, std::vector<T> values, const Shape& shape)
+{
+    ExecutorMemory memory(executor, element_type_of<T>(), shape);
+    executor.copy(memory.view(), {values.data(), element_type_of<T>(), shape});
+    executor.synchronize();
+    return memory;
+}
+
+/// Back on the host.
+template <class T>
+std::vector<T> fetched(Executor& executor, const ExecutorMemory& memory)
+{
+    std::vector<T> values(static_cast<std::size_t>(memory.shape().count()));
+    executor.copy({values.data(), element_type_of<T>(), memory.shape()}, memory.view());
+    executor.synchronize();
+    return values;
+}
+
+// One case of every kernel of readouts; the results do not depend on where the executor works.
+
+struct GaborCase {
+    GaborStage stage{true, 0.2, 60.0, 6, 3};
+    std::vector<std::int32_t> pair{0, 0, 1, 3, 5, 5};
+    std::vector<std::int32_t> place{0, 0, 0, 1, 1, 1};
+    std::vector<double> cosine{std::nan(""), 1.0, 0.5, std::nan(""), -1.0, 0.0};
+    std::vector<double> sine{0.0, 0.0, 0.75, 0.0, 0.0, -1.0};
+    std::int64_t rows = 37;
+
+    template <class T>
+    std::vector<T> filters() const
+    {
+        return values_from<T>(1, static_cast<std::size_t>(rows * 2 * stage.pairs));
+    }
+    template <class T>
+    std::vector<T> responses(Executor& executor) const
+    {
+        const GaborCellTable cells{PlacedArray(pair), PlacedArray(place), PlacedArray(cosine),
+                                   PlacedArray(sine)};
+        const auto in = placed(executor, filters<T>(), {rows, 2 * stage.pairs});
+        const ExecutorMemory out(executor, element_type_of<T>(),
+                                 {rows, static_cast<std::int64_t>(pair.size())});
+        gabor_responses(stage, cells, in.view(), out.view(), executor);
+        return fetched<T>(executor, out);
+    }
+};
+
+struct SampleCase {
+    std::int64_t rows = 5;
+    std::int64_t height = 4;
+    std::int64_t width = 6;
+    std::int64_t channels = 7;
+    /// Inside, on a pixel, at the edge, outside.
+    std::vector<double> positions{0.1, -0.3, -1.0, -1.0, 1.0, 0.99, -1.4, 0.2};
+    std::vector<float> maps() const
+    {
+        return values_from<float>(2, static_cast<std::size_t>(rows * height * width * channels));
+    }
+    std::vector<float> features() const
+    {
+        return values_from<float>(3, static_cast<std::size_t>(4 * channels));
+    }
+    std::vector<float> bias() const { return values_from<float>(4, 4); }
+    std::vector<float> shifts() const
+    {
+        return values_from<float>(5, static_cast<std::size_t>(rows * 2));
+    }
+
+    std::vector<float> responses(Executor& executor, bool shifted) const
+    {
+        const SampledUnitTable units{PlacedArray(positions), PlacedArray(features()),
+                                     PlacedArray(bias())};
+        const auto in = placed(executor, maps(), {rows, height, width, channels});
+        const auto moved = placed(executor, shifts(), {rows, 2});
+        const ExecutorMemory out(executor, ElementType::f32, {rows, 4});
+        sampled_responses(units, in.view(), shifted ? ConstBatch(moved.view()) : ConstBatch{},
+                          out.view(), executor);
+        return fetched<float>(executor, out);
+    }
+};
+
+struct ProjectionCase {
+    std::int64_t rows = 3;
+    SparseProjection projection{1000, 64, 9};
+
+    template <class T>
+    std::vector<T> values() const
+    {
+        return values_from<T>(6, static_cast<std::size_t>(rows * projection.inputs()));
+    }
+    template <class T>
+    std::vector<T> projected(Executor& executor) const
+    {
+        const ProjectionByOutput by_output(projection);
+        const auto in = placed(executor, values<T>(), {rows, projection.inputs()});
+        const ExecutorMemory out(executor, element_type_of<T>(), {rows, projection.outputs()});
+        by_output.project(in.view(), out.view(), executor);
+        return fetched<T>(executor, out);
+    }
+};
+
+/// Outputs of two readouts to units and areas.
+struct RowsCase {
+    std::int64_t rows = 11;
+    std::int64_t units = 9;
+    std::int64_t areas = 3;
+    std::vector<float> outputs() const
+    {
+        return values_from<float>(7, static_cast<std::size_t>(rows * 4));
+    }
+
+    struct Tables {
+        std::vector<float> units;
+        std::vector<float> areas;
+    };
+    Tables made(Executor& executor) const
+    {
+        const auto in = placed(executor, outputs(), {rows, 4});
+        const ExecutorMemory table(executor, ElementType::f32, {rows, units});
+        const ExecutorMemory sums(executor, ElementType::f64, {rows, areas});
+        const ExecutorMemory means(executor, ElementType::f32, {rows, areas});
+        clear(table.view(), executor);
+        clear(sums.view(), executor);
+        place_columns(in.view(), {2, rows - 2, 5}, table.view(), executor);
+        place_columns(in.view(), {0, rows, 1}, table.view(), executor);
+        // Two calls: sums grow in the order of the calls.
+        const auto two =
+            placed(executor, values_from<float>(8, static_cast<std::size_t>(rows * 2)), {rows, 2});
+        const PlacedArray<std::int32_t> first_areas({2, 0});
+        add_to_areas(two.view(), first_areas.on(executor), 0, rows, sums.view(), executor);
+        add_to_areas(two.view(), first_areas.on(executor), 1, rows - 1, sums.view(), executor);
+        const PlacedArray<std::int32_t> first({0, 2, 2, 5});
+        const PlacedArray<std::int32_t> unit({1, 4, 2, 3, 8});
+        const PlacedArray<double> weight({0.5, 1.0, 1.0 / 3.0});
+        finish_areas(sums.view(), {first.on(executor), unit.on(executor), weight.on(executor)},
+                     table.view(), means.view(), executor);
+        return {fetched<float>(executor, table), fetched<float>(executor, means)};
+    }
+};
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b)
+{
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+}  // namespace twinscreen::test

@@ -217,7 +217,7 @@ TEST(Twins, TheFingerprintNamesInstructionSetAndLibraries)
 
     EXPECT_TRUE(contains(text, "libtorch 2.")) << text;
     EXPECT_TRUE(contains(text, "kernels ")) << text;
-    EXPECT_EQ(twin_families().size(), 4U);
+    EXPECT_EQ(twin_families().size(), 5U);
 }
 
 }  // namespace

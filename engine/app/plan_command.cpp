@@ -68,6 +68,8 @@ void print_text(const StagePlan& stage, const Campaign& campaign, int ranks,
         std::cout << fmt::format(
             "  (batches of {} were asked for: the networks take multiples of {})\n",
             campaign.schedule.batch_items, stage.forward->batch_multiple());
+    if (campaign.schedule.largest_batch && campaign.schedule.whole_batches)
+        std::cout << "  (at most: the run tries out which batches fit, and records their size)\n";
     double macs = 0.0;
     double naive = 0.0;
     const auto passes = stage.forward->summarise();

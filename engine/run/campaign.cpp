@@ -43,14 +43,26 @@ void read_device(ConfigSection& section, ScheduleSettings& schedule)
                              (device == "auto" && !visible_gpus().names.empty());
 }
 
+void read_batch(ConfigSection& section, ScheduleSettings& schedule)
+{
+    if (section.holds_text("batch_items")) {
+        section.require<std::string>(
+            "batch_items", "",
+            {[](const std::string& text) { return text == "auto"; }, "1..65536 or \"auto\""});
+        schedule.largest_batch = true;
+        return;
+    }
+    schedule.batch_items = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
+        "batch_items", 0, "stimuli", in_range<std::int64_t>(1, 65536)));
+}
+
 void read_run_section(ConfigSection section, Campaign& campaign)
 {
     ScheduleSettings& schedule = campaign.schedule;
     RunSettings& run = campaign.run;
     schedule.shard_items = static_cast<std::uint64_t>(section.get_or<std::int64_t>(
         "shard_items", 0, "stimuli", in_range<std::int64_t>(1, 1 << 24)));
-    schedule.batch_items = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
-        "batch_items", 0, "stimuli", in_range<std::int64_t>(1, 65536)));
+    read_batch(section, schedule);
     schedule.threads_per_rank = static_cast<std::uint32_t>(section.get_or<std::int64_t>(
         "threads_per_rank", 1, "threads", in_range<std::int64_t>(1, 1024)));
     schedule.limit = static_cast<std::uint64_t>(

@@ -1,6 +1,7 @@
 #include "engine/run/experiment.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "engine/base/digest.hpp"
@@ -113,6 +114,27 @@ std::uint64_t choose_shard_items(std::uint64_t items, std::uint64_t batch, doubl
     return round_up(std::clamp<std::uint64_t>(shard, 1, most_items), batch);
 }
 
+/// Larger batches gain nothing more on a GPU; smaller ones leave shards for many ranks.
+std::uint32_t most_of_a_batch(const ScheduleSettings& schedule, std::uint64_t items)
+{
+    constexpr std::uint64_t fewest = 32;
+    constexpr std::uint64_t most = 1024;
+    constexpr std::uint64_t wanted_shards = 64;
+    std::uint64_t batch = std::clamp(items / wanted_shards, fewest, most);
+    if (schedule.shard_items > 0) batch = std::min(batch, schedule.shard_items);
+    return static_cast<std::uint32_t>(std::bit_floor(batch));
+}
+
+/// Before it is made to fit the networks.
+std::uint32_t wanted_batch(const ScheduleSettings& schedule, std::uint64_t items)
+{
+    constexpr std::uint32_t default_batch = 16;
+    constexpr std::uint32_t default_whole_batch = 256;
+    if (schedule.batch_items > 0) return schedule.batch_items;
+    if (!schedule.whole_batches) return default_batch;
+    return schedule.largest_batch ? most_of_a_batch(schedule, items) : default_whole_batch;
+}
+
 }  // namespace
 
 StagePlan plan_without_stimuli(std::string items_are)
@@ -150,19 +172,14 @@ Plan plan_stimulus_stage(const std::string& stage, const CampaignInputs& inputs,
                          const ForwardPlan& forward, std::size_t item_bytes,
                          std::size_t partial_bytes)
 {
-    constexpr std::uint32_t default_batch = 16;
-    constexpr std::uint32_t default_whole_batch = 256;
     constexpr double cores_of_a_gpu = 64.0;  // in the work of a shard; about right is enough
     const bool whole = inputs.schedule.whole_batches;
     Plan plan;
     plan.stage = stage;
     plan.items = inputs.items();
     plan.threads_per_rank = inputs.schedule.threads_per_rank;
-    const std::uint32_t wanted = inputs.schedule.batch_items > 0
-                                     ? inputs.schedule.batch_items
-                                     : (whole ? default_whole_batch : default_batch);
-    plan.batch_items =
-        static_cast<std::uint32_t>(round_up(wanted, whole ? 1 : forward.batch_multiple()));
+    plan.batch_items = static_cast<std::uint32_t>(
+        round_up(wanted_batch(inputs.schedule, plan.items), whole ? 1 : forward.batch_multiple()));
     const double macs = forward.macs_per_item() / (whole ? cores_of_a_gpu : 1.0);
     plan.shard_items =
         inputs.schedule.shard_items > 0

@@ -25,6 +25,8 @@ namespace twinscreen {
 struct ScheduleSettings {
     std::uint64_t shard_items = 0;
     std::uint32_t batch_items = 0;
+    /// Where networks take whole batches: as large as fits, unless `batch_items` says it.
+    bool largest_batch = false;
     std::uint32_t threads_per_rank = 1;
     std::uint64_t limit = 0;  ///< only the first items; 0: all
     DeviceKind device = DeviceKind::automatic;

@@ -27,12 +27,16 @@ InputBatch black_pictures(const ForwardPlan& forward, std::int64_t rows)
     return batch;
 }
 
-/// The batch's memory is given back where it did not fit.
+/// The batches' memory is given back where it did not fit.
 bool fits(ForwardPlan& forward, std::uint32_t rows, Executor& executor)
 {
     try {
-        forward.start(black_pictures(forward, rows), executor);
-        static_cast<void>(forward.finish());
+        const InputBatch batch = black_pictures(forward, rows);
+        for (int under_way = 0; under_way < 2; ++under_way) {
+            forward.start(batch, executor);
+            forward.wait_for_inputs();
+        }
+        forward.forget_started();
         return true;
     } catch (const OutOfDeviceMemory&) {
         forward.give_back_memory();
@@ -41,21 +45,40 @@ bool fits(ForwardPlan& forward, std::uint32_t rows, Executor& executor)
     }
 }
 
+/// 0 where none does.
+std::uint32_t first_fitting(ForwardPlan& forward, std::uint32_t most, Executor& executor)
+{
+    std::uint32_t rows = most;
+    while (rows > 0 && !fits(forward, rows, executor)) rows /= 2;
+    return rows;
+}
+
+[[noreturn]] void throw_too_large(std::uint32_t batch_items, std::uint32_t smaller,
+                                  std::size_t free_bytes, const Executor& executor)
+{
+    throw Error(Error::Kind::device,
+                fmt::format("a batch of {} pictures does not fit into the memory of {} ({:.0f} MiB "
+                            "are free)",
+                            batch_items, executor.name(), static_cast<double>(free_bytes) / mib),
+                smaller > 0 ? fmt::format("one of {} was tried and fits: [run] batch_items = {}",
+                                          smaller, smaller)
+                            : "not even one picture fits: use a smaller network or another GPU");
+}
+
 }  // namespace
 
 void require_fitting_batch(ForwardPlan& forward, std::uint32_t batch_items, Executor& executor)
 {
     if (fits(forward, batch_items, executor)) return;
-    const double free = static_cast<double>(executor.free_bytes()) / mib;
-    std::uint32_t smaller = batch_items / 2;
-    while (smaller > 0 && !fits(forward, smaller, executor)) smaller /= 2;
-    throw Error(Error::Kind::device,
-                fmt::format("a batch of {} pictures does not fit into the memory of {} ({:.0f} MiB "
-                            "are free)",
-                            batch_items, executor.name(), free),
-                smaller > 0 ? fmt::format("one of {} was tried and fits: [run] batch_items = {}",
-                                          smaller, smaller)
-                            : "not even one picture fits: use a smaller network or another GPU");
+    const std::size_t free = executor.free_bytes();
+    throw_too_large(batch_items, first_fitting(forward, batch_items / 2, executor), free, executor);
+}
+
+std::uint32_t largest_fitting_batch(ForwardPlan& forward, std::uint32_t most, Executor& executor)
+{
+    const std::uint32_t rows = first_fitting(forward, most, executor);
+    if (rows == 0) throw_too_large(1, 0, executor.free_bytes(), executor);
+    return rows;
 }
 
 }  // namespace twinscreen

@@ -9,6 +9,7 @@
 #include "engine/base/log.hpp"
 #include "engine/comm/heartbeat.hpp"
 #include "engine/run/agreement.hpp"
+#include "engine/run/batch_choice.hpp"
 #include "engine/run/fitting_batch.hpp"
 #include "engine/run/progress.hpp"
 #include "engine/run/rank_agreement.hpp"
@@ -281,7 +282,8 @@ bool begins_anew(const Run& run, const StagePlan& stage)
 void require_room_on_device(const Run& run, const StagePlan& stage)
 {
     Executor& executor = *run.campaign.executor;
-    if (stage.reads_stimuli && executor.wants_whole_batches())
+    const bool was_tried = run.campaign.schedule.largest_batch;
+    if (stage.reads_stimuli && executor.wants_whole_batches() && !was_tried)
         require_fitting_batch(*stage.forward, stage.plan.batch_items, executor);
 }
 
@@ -333,6 +335,24 @@ bool run_stage(Run& run, StagePlan& stage, StageHistory& history)
     history.add(stage.plan, std::move(tools.sink), was_complete);
     TWINSCREEN_FAILPOINT("stage: changes");
     return true;
+}
+
+/// Collective: nothing after the last stage.
+std::optional<StagePlan> next_stage(Run& run, CampaignInputs& inputs, const StageHistory& history)
+{
+    Executor& executor = *run.campaign.executor;
+    std::optional<StagePlan> stage;
+    const auto plan_with = [&](std::uint32_t batch_items) {
+        inputs.schedule.batch_items = batch_items;
+        agree(run.communicator,
+              [&] { stage = run.campaign.experiment->next_stage(inputs, history); });
+        agree_on_stage(run.communicator, stage);
+    };
+    plan_with(run.campaign.schedule.batch_items);
+    if (stage && stage->reads_stimuli && run.campaign.schedule.largest_batch &&
+        executor.wants_whole_batches())
+        plan_with(choose_batch(store_file(run, *stage), *stage, executor, run.communicator));
+    return stage;
 }
 
 /// The processor or GPU of this rank, for its networks and kernels.
@@ -398,12 +418,10 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     });
 
     StageHistory history;
-    const CampaignInputs inputs = campaign.inputs();
+    CampaignInputs inputs = campaign.inputs();
     agree(communicator, [&] { campaign.experiment->require_room(inputs); });
     while (true) {
-        std::optional<StagePlan> stage;
-        agree(communicator, [&] { stage = campaign.experiment->next_stage(inputs, history); });
-        agree_on_stage(communicator, stage);
+        std::optional<StagePlan> stage = next_stage(run, inputs, history);
         if (!stage) break;
         run.summary.stages.push_back(stage->plan.stage);
         if (!run_stage(run, *stage, history)) {

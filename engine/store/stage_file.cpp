@@ -211,6 +211,7 @@ void write_root(const StageFileWriter& writer, const StoreOptions& options, cons
     hdf5_write_number_attribute(root.id(), "items", static_cast<std::int64_t>(plan.items));
     hdf5_write_number_attribute(root.id(), "shard_items",
                                 static_cast<std::int64_t>(plan.shard_items));
+    hdf5_write_number_attribute(root.id(), "batch_items", std::int64_t{plan.batch_items});
     text("numerics", options.numerics);
     for (const auto& [name, value] : options.identity) text("identity." + name, value);
     for (const auto& [name, value] : options.provenance) text(name, value);

@@ -24,7 +24,8 @@ std::string pack(const StageLayout& layout)
         .add(layout.numerics)
         .add(layout.campaign)
         .add(layout.items)
-        .add(layout.shard_items);
+        .add(layout.shard_items)
+        .add(std::uint64_t{layout.batch_items});
     packer.add(layout.shards).add(layout.ledger_offset).add(layout.epoch_offset);
     packer.add(layout.mixed_offset).add(layout.sealed_offset).add(layout.description_offset);
     packer.add(layout.identity.size());
@@ -48,6 +49,7 @@ StageLayout unpack(std::string bytes)
     layout.campaign = from.text();
     layout.items = from.number();
     layout.shard_items = from.number();
+    layout.batch_items = static_cast<std::uint32_t>(from.number());
     layout.shards = from.number();
     layout.ledger_offset = from.number();
     layout.epoch_offset = from.number();
@@ -259,6 +261,9 @@ std::string examine(const std::filesystem::path& path)
     layout.items = static_cast<std::uint64_t>(hdf5_read_number_attribute(root.id(), "items"));
     layout.shard_items =
         static_cast<std::uint64_t>(hdf5_read_number_attribute(root.id(), "shard_items"));
+    if (H5Aexists(root.id(), "batch_items") > 0)
+        layout.batch_items =
+            static_cast<std::uint32_t>(hdf5_read_number_attribute(root.id(), "batch_items"));
     layout.columns = read_columns(file.id());
     const FoundDataset ledger = find_dataset(file.id(), "/ledger/shards");
     const FoundDataset sealed = find_dataset(file.id(), "/sealed");

@@ -39,6 +39,7 @@ struct StageLayout {
     std::string campaign;  ///< text and overrides of the campaign that made the file; may be empty
     std::uint64_t items = 0;
     std::uint64_t shard_items = 1;
+    std::uint32_t batch_items = 0;  ///< 0 in stores from before it was recorded
     std::uint64_t shards = 0;
     std::vector<StoredColumn> columns;     ///< in column order
     std::uint64_t ledger_offset = 0;       ///< [shards + 1] records

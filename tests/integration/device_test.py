@@ -129,6 +129,26 @@ def a_batch_that_does_not_fit_is_told_with_one_that_does(place):
     run(*command, "--set", "run.batch_items=16")  # no store stands in the way
 
 
+def the_largest_batch_that_fits_is_found_and_kept(place):
+    campaign = place.write("auto.toml", CAMPAIGN.replace("count = 600", "count = 5000"))
+    command = ("run", campaign, "--set", "run.device='emulated'", "--out")
+    auto = ("--set", "run.batch_items=auto")
+    assert "batches of 64 (as large as is useful)" in run(*command, place / "fits", *auto).output
+    # Full at the first try only: who goes on has room for 64, and yet takes what the store has.
+    with start(*command, place / "auto", *auto,
+               failpoint=harness.DeviceFault(OUT_OF_MEMORY, batch=1)) as job:
+        job.wait_for_shards(place / "auto", 2)
+        job.kill_rank(0)
+        assert "batches of 32 (64 did not fit on every rank)" in job.wait().output
+    run(*command, place / "auto", *auto, ranks=2)
+    with h5py.File(place / "auto" / "responses.h5") as store:
+        assert store.attrs["batch_items"] == 32
+    run(*command, place / "stated", "--set", "run.batch_items=32")
+    assert content_hash(place / "auto") == content_hash(place / "stated")
+    refused(2, "run.batch_items", '1..65536 or "auto"', command=(
+        "check", campaign, "--set", "run.batch_items=most"))
+
+
 def main():
     with Workplace(CAMPAIGN) as place:
         tiny_bundle.write(place / "tiny")
@@ -140,6 +160,7 @@ def main():
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
             a_killed_job_goes_on_with_the_same_bytes, a_store_stays_with_its_device,
             a_batch_that_does_not_fit_is_told_with_one_that_does,
+            the_largest_batch_that_fits_is_found_and_kept,
             a_gpu_that_is_not_there_is_named, a_gpu_that_fails_leaves_a_store_that_goes_on)
 
 

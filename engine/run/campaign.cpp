@@ -43,6 +43,19 @@ void read_device(ConfigSection& section, ScheduleSettings& schedule)
                              (device == "auto" && !visible_gpus().names.empty());
 }
 
+void read_precision(ConfigSection& section, ScheduleSettings& schedule)
+{
+    const std::string name =
+        section.one_of("precision", "float32", {"float32", "tf32", "bfloat16", "float16"});
+    for (const Arithmetic arithmetic :
+         {Arithmetic::tf32, Arithmetic::bfloat16, Arithmetic::float16})
+        if (name == name_of(arithmetic)) schedule.arithmetic = arithmetic;
+    if (schedule.arithmetic != Arithmetic::float32 && schedule.device == DeviceKind::cpu)
+        section.complain("precision",
+                         fmt::format("\"{}\" is for GPUs, the processor computes in float32", name),
+                         "remove the line, or the one that says device = \"cpu\"");
+}
+
 void read_batch(ConfigSection& section, ScheduleSettings& schedule)
 {
     if (section.holds_text("batch_items")) {
@@ -68,6 +81,7 @@ void read_run_section(ConfigSection section, Campaign& campaign)
     schedule.limit = static_cast<std::uint64_t>(
         section.get_or<std::int64_t>("limit", 0, "stimuli", in_range<std::int64_t>(1, most)));
     read_device(section, schedule);
+    read_precision(section, schedule);
     run.share_gpus = section.get_or("share_gpus", false);
     run.checkpoint_minutes = section.get_or<double>("checkpoint_minutes", run.checkpoint_minutes,
                                                     "min", in_range(0.001, 1440.0));

@@ -32,6 +32,7 @@ struct ScheduleSettings {
     DeviceKind device = DeviceKind::automatic;
     /// Networks take whole batches, as on a GPU. Of an automatic choice: what this machine has.
     bool whole_batches = false;
+    Arithmetic arithmetic = Arithmetic::float32;
 };
 
 /// What a campaign is about: the same on every rank.

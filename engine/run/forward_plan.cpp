@@ -51,11 +51,14 @@ struct ForwardPlan::Workspace {
         ExecutorMemory units;  // pinned
         ExecutorMemory areas;  // pinned
         std::vector<std::uint8_t> valid;
+        bool is_compared = false;
         std::unique_ptr<Milestone> is_there;
     };
     std::array<Return, 2> returns;
     std::size_t first_return = 0;
     std::size_t on_their_way = 0;
+    ExecutorMemory in_float32;  // pinned: units, or areas where nobody wants units
+    bool comparison_is_under_way = false;
     std::unique_ptr<Milestone> inputs_taken;
 
     std::vector<ConstBatch> canvas_views;     // of this batch
@@ -277,6 +280,7 @@ ForwardPlan::Workspace& ForwardPlan::workspace_for(const InputBatch& batch, Exec
         back = {ExecutorMemory(executor, ElementType::f32, units, pinned),
                 ExecutorMemory(executor, ElementType::f32, areas, pinned),
                 {},
+                false,
                 executor.make_milestone()};
     w.inputs_taken = executor.make_milestone();
     return w;
@@ -320,7 +324,8 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
     Workspace& w = workspace_for(batch, executor);
     w.units_view = w.units.is_empty() ? units : w.units.view();
     w.areas_view = areas;
-    compute(batch, w);
+    place_inputs(batch, w);
+    compute(batch, Arithmetic::float32, w);
     blank_invalid_rows(batch.valid, units, areas);
 }
 
@@ -334,18 +339,35 @@ void ForwardPlan::start(const InputBatch& batch, Executor& executor)
     with_device_errors(executor, [&] {
         if (const int code = TWINSCREEN_INJECTED_DEVICE_FAULT())
             throw_device_error(code, "injected", "computing a batch");
-        compute(batch, w);
-        send_back(batch, w);
+        place_inputs(batch, w);
+        const bool is_compared = begin_comparison(batch, w);
+        compute(batch, arithmetic_, w);
+        send_back(batch, is_compared, w);
     });
 }
 
-void ForwardPlan::compute(const InputBatch& batch, Workspace& w) const
+/// True where the batch's responses in float32 are on their way to the host. One at a time.
+bool ForwardPlan::begin_comparison(const InputBatch& batch, Workspace& w)
+{
+    if (!compare_next_ || arithmetic_ == Arithmetic::float32 || w.comparison_is_under_way)
+        return false;
+    compare_next_ = false;
+    w.comparison_is_under_way = true;
+    const Batch responses = wants_.units ? w.units_view : w.areas_view;
+    if (w.in_float32.is_empty())
+        w.in_float32 = ExecutorMemory(*w.executor, ElementType::f32, responses.shape,
+                                      ExecutorMemory::Place::pinned);
+    compute(batch, Arithmetic::float32, w);
+    w.executor->copy(w.in_float32.view(), responses);
+    return true;
+}
+
+void ForwardPlan::compute(const InputBatch& batch, Arithmetic arithmetic, Workspace& w) const
 {
     const auto rows = static_cast<std::int64_t>(batch.items.count);
     Executor& executor = *w.executor;
-    place_inputs(batch, w);
     if (wants_.areas) clear(w.sums.view(), executor);
-    for (const auto& pass : passes_) run_pass(*pass, rows, w);
+    for (const auto& pass : passes_) run_pass(*pass, rows, arithmetic, w);
     if (!wants_.areas) return;
     finish_areas(
         rows_of(w.sums.view(), 0, rows),
@@ -353,10 +375,11 @@ void ForwardPlan::compute(const InputBatch& batch, Workspace& w) const
         w.units_view, rows_of(w.areas_view, 0, rows), executor);
 }
 
-void ForwardPlan::send_back(const InputBatch& batch, Workspace& w) const
+void ForwardPlan::send_back(const InputBatch& batch, bool is_compared, Workspace& w) const
 {
     Workspace::Return& back = w.returns[(w.first_return + w.on_their_way) % w.returns.size()];
     back.valid = batch.valid;
+    back.is_compared = is_compared;
     const auto rows = static_cast<std::int64_t>(batch.items.count);
     const auto send = [&](const ExecutorMemory& to, Batch from) {
         w.executor->copy(rows_of(to.view(), 0, rows), rows_of(from, 0, rows));
@@ -383,6 +406,11 @@ ForwardPlan::Responses ForwardPlan::finish()
     back.is_there->wait();
     const auto rows = static_cast<std::int64_t>(back.valid.size());
     const Responses found{rows_of(back.units.view(), 0, rows), rows_of(back.areas.view(), 0, rows)};
+    if (back.is_compared) {
+        arithmetic_error_.add(wants_.units ? found.units : found.areas,
+                              rows_of(w.in_float32.view(), 0, rows), back.valid);
+        w.comparison_is_under_way = false;
+    }
     blank_invalid_rows(back.valid, found.units, found.areas);
     return found;
 }
@@ -407,7 +435,7 @@ void ForwardPlan::blank_invalid_rows(std::span<const std::uint8_t> valid, Batch 
     }
 }
 
-void ForwardPlan::run_pass(Pass& pass, std::int64_t rows, Workspace& w) const
+void ForwardPlan::run_pass(Pass& pass, std::int64_t rows, Arithmetic arithmetic, Workspace& w) const
 {
     const std::int64_t step = w.is_staged ? w.rows : pass.backbone->compute_batch();
     std::vector<NamedBatch> covariates;
@@ -418,7 +446,11 @@ void ForwardPlan::run_pass(Pass& pass, std::int64_t rows, Workspace& w) const
                 {bindings_[binding].name, rows_of(w.covariate_views[binding], first, step)});
         const ForwardRequest request{rows_of(w.canvas_views[pass.canvas], first, step), covariates,
                                      pass.wanted, false};
-        const std::unique_ptr<Trace> trace = pass.backbone->forward(request, *w.executor);
+        std::unique_ptr<Trace> trace;
+        {
+            const ArithmeticScope scope(arithmetic, *w.executor);
+            trace = pass.backbone->forward(request, *w.executor);
+        }
         for (const Job& job : pass.jobs) {
             const Batch outputs = w.outputs[job.outputs_place].view();
             job.readout->apply(*trace, outputs, *w.executor);

@@ -7,8 +7,10 @@
 
 #include "engine/base/table.hpp"
 #include "engine/device/placed_array.hpp"
+#include "engine/run/arithmetic_error.hpp"
 #include "engine/run/covariates.hpp"
 #include "engine/run/input_reader.hpp"
+#include "engine/twin/arithmetic.hpp"
 #include "engine/twin/twin.hpp"
 
 namespace twinscreen {
@@ -76,6 +78,13 @@ public:
     /// Of the executor; taken again by the next batch.
     void give_back_memory();
 
+    /// Of the networks, from the next batch on; float32 where an executor does not take whole
+    /// batches.
+    void multiply_in(Arithmetic arithmetic) noexcept { arithmetic_ = arithmetic; }
+    /// The next batch is computed in float32 too, where it would not be anyway.
+    void compare_next_batch() noexcept { compare_next_ = true; }
+    const ArithmeticError& arithmetic_error() const noexcept { return arithmetic_error_; }
+
     /// One line per backbone pass, for `plan`.
     struct PassSummary {
         std::string twins;  ///< "v4_190923" or "subject 1, subject 2"
@@ -99,11 +108,12 @@ private:
     void list_area_members();
     Workspace& workspace_for(const InputBatch& batch, Executor& executor);
     void place_inputs(const InputBatch& batch, Workspace& workspace) const;
-    void run_pass(Pass& pass, std::int64_t rows, Workspace& workspace) const;
+    void run_pass(Pass& pass, std::int64_t rows, Arithmetic arithmetic, Workspace& workspace) const;
     void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
                        std::int64_t rows, Workspace& workspace) const;
-    void compute(const InputBatch& batch, Workspace& workspace) const;
-    void send_back(const InputBatch& batch, Workspace& workspace) const;
+    void compute(const InputBatch& batch, Arithmetic arithmetic, Workspace& workspace) const;
+    bool begin_comparison(const InputBatch& batch, Workspace& workspace);
+    void send_back(const InputBatch& batch, bool is_compared, Workspace& workspace) const;
     void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;
@@ -120,6 +130,9 @@ private:
     std::uint32_t batch_multiple_ = 1;
     std::size_t unit_count_ = 0;
     std::size_t area_count_ = 0;
+    Arithmetic arithmetic_ = Arithmetic::float32;
+    bool compare_next_ = false;
+    ArithmeticError arithmetic_error_;
 
     PlacedArray<std::int32_t> member_first_;  // of the unfolded units, by area
     PlacedArray<std::int32_t> member_unit_;

@@ -202,6 +202,24 @@ void add_closing_lines(Run& run, const StagePlan& stage, const ProgressSnapshot&
         end.balance, end.slowest_rank));
 }
 
+/// Collective. What lower precision did to the responses, beside what they are worth.
+void add_arithmetic_lines(Run& run, const StagePlan& stage)
+{
+    const Arithmetic arithmetic = run.campaign.schedule.arithmetic;
+    if (!stage.reads_stimuli || arithmetic == Arithmetic::float32) return;
+    const ArithmeticError error = stage.forward->arithmetic_error().over_all(run.communicator);
+    if (run.communicator.rank() != 0 || error.batches() == 0) return;
+    run.telemetry->compared(stage.plan.stage, name_of(arithmetic), error);
+    run.summary.lines.push_back(fmt::format(
+        "  {} networks: {} batch{} compared with float32; responses differ by {:.3g} % of their "
+        "spread over pictures (root mean square), one by {:.3g} %",
+        name_of(arithmetic), error.batches(), error.batches() == 1 ? "" : "es",
+        100.0 * error.of_spread(), 100.0 * error.largest()));
+    if (error.overflowed() > 0)
+        spdlog::warn("{} responses are too large for {} and became infinite or NaN",
+                     count_text(error.overflowed()), name_of(arithmetic));
+}
+
 /// Collective: the open shards of a stage. True if all of them are sealed now.
 bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
 {
@@ -246,6 +264,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
                              elapsed.seconds());
         add_closing_lines(run, stage, end, elapsed.seconds());
     }
+    add_arithmetic_lines(run, stage);
     return complete;
 }
 
@@ -352,6 +371,7 @@ std::optional<StagePlan> next_stage(Run& run, CampaignInputs& inputs, const Stag
     if (stage && stage->reads_stimuli && run.campaign.schedule.largest_batch &&
         executor.wants_whole_batches())
         plan_with(choose_batch(store_file(run, *stage), *stage, executor, run.communicator));
+    if (stage) stage->forward->multiply_in(run.campaign.schedule.arithmetic);
     return stage;
 }
 
@@ -363,6 +383,11 @@ void take_device(Campaign& campaign, int node_rank, int node_ranks)
     const DeviceChoice choice = choose_device(request, visible_gpus());
     campaign.executor = make_executor(choice);
     use_for_networks(*campaign.executor);
+    if (schedule.arithmetic != Arithmetic::float32 && !campaign.executor->wants_whole_batches())
+        throw Error(Error::Kind::device,
+                    fmt::format("precision = \"{}\" is for GPUs, and none is visible here",
+                                name_of(schedule.arithmetic)),
+                    "--set run.precision=float32 runs on the processor");
     if (choice.kind != DeviceKind::cpu)
         spdlog::info("networks run on {}{}", campaign.executor->name(),
                      choice.kind == DeviceKind::gpu ? fmt::format(" (GPU {})", choice.ordinal)
@@ -380,6 +405,8 @@ Identity stage_identity(const Campaign& campaign, const StagePlan& stage)
                              stage.plan.threads_per_rank, stage.plan.digest())},
         {"seed", std::to_string(campaign.seed)},
         {"stimuli", stimuli_identity(*campaign.stimuli)}};
+    if (stage.reads_stimuli && campaign.schedule.arithmetic != Arithmetic::float32)
+        identity.emplace_back("precision", name_of(campaign.schedule.arithmetic));
     for (std::size_t twin = 0; twin < campaign.twins.size(); ++twin) {
         std::string value = campaign.twins[twin].spec.digest +
                             fmt::format(", {} units", campaign.twins[twin].units.rows());

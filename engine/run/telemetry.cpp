@@ -81,6 +81,18 @@ void Telemetry::shard(const std::string& stage, const ShardReport& report)
            {"finished_s", report.finished_s}});
 }
 
+void Telemetry::compared(const std::string& stage, const std::string& precision,
+                         const ArithmeticError& error)
+{
+    write({{"event", "compared"},
+           {"stage", stage},
+           {"precision", precision},
+           {"batches", error.batches()},
+           {"difference_of_spread", error.of_spread()},
+           {"largest_of_spread", error.largest()},
+           {"overflowed", error.overflowed()}});
+}
+
 void Telemetry::ended(const std::string& stage, const std::string& how, double seconds)
 {
     write({{"event", how}, {"stage", stage}, {"time", seconds_since_1970()}, {"seconds", seconds}});

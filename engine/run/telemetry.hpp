@@ -6,6 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "engine/run/arithmetic_error.hpp"
 #include "engine/schedule/shard_queue.hpp"
 
 namespace twinscreen {
@@ -20,6 +21,8 @@ public:
     explicit Telemetry(const std::filesystem::path& folder);
     void started(const std::string& stage, int ranks, std::uint64_t shards, std::uint64_t sealed);
     void shard(const std::string& stage, const ShardReport& report);
+    void compared(const std::string& stage, const std::string& precision,
+                  const ArithmeticError& error);
     void ended(const std::string& stage, const std::string& how, double seconds);
 
 private:

@@ -88,6 +88,14 @@ void Worker::claim_ahead()
     }
 }
 
+/// The same shards on any number of ranks.
+bool Worker::is_sampled(const Shard& shard) const
+{
+    constexpr std::uint64_t samples = 16;
+    const std::uint64_t step = std::max<std::uint64_t>(parts_.stage.plan.shards() / samples, 1);
+    return index_of(shard.id) % step == 0;
+}
+
 void Worker::run_shard(const Shard& shard, bool recomputed)
 {
     if (parts_.stop.load()) return;
@@ -103,6 +111,7 @@ void Worker::run_shard(const Shard& shard, bool recomputed)
         if (parts_.stop.load()) throw StopRequested{};
     };
     ShardScratch scratch(parts_.scratch, shard.id);
+    if (is_sampled(shard)) parts_.stage.forward->compare_next_batch();
     try {
         ShardTools tools{inputs,          *parts_.stage.forward, write,
                          parts_.executor, parts_.seed,           check_stop,

@@ -49,6 +49,7 @@ private:
     void join_announced_checkpoints();
     void join_checkpoint(const JoinCheckpoint& checkpoint);
     void claim_ahead();
+    bool is_sampled(const Shard& shard) const;
     void run_shard(const Shard& shard, bool recomputed);
     void seal(const Shard& shard, const ShardReport& report, const std::filesystem::path& leftover);
     void verify_shard(const Shard& shard);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include "engine/twin/package_program.hpp"
@@ -61,6 +62,8 @@ public:
                            "{}: a compiled program is machine code of the processor. Export it as "
                            "TorchScript, or set [run] device = \"cpu\"",
                            file_);
+        // Its code takes the types for granted that it was compiled with.
+        const c10::impl::ExcludeDispatchKeyGuard as_compiled(c10::autocast_dispatch_keyset);
         try {
             return loader_->run({images});
         } catch (const std::exception& thrown) {

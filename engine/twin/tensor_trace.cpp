@@ -7,6 +7,11 @@
 
 namespace twinscreen {
 
+at::Tensor in_full(const at::Tensor& values)
+{
+    return at::isReducedFloatingType(values.scalar_type()) ? values.to(at::kFloat) : values;
+}
+
 std::map<std::size_t, at::Tensor> taps_of_values(const std::vector<std::size_t>& wanted,
                                                  const std::vector<at::Tensor>& values,
                                                  const at::Tensor& images)

@@ -14,6 +14,9 @@
 
 namespace twinscreen {
 
+/// What a network computed in lower precision, as float32; anything else as it is.
+at::Tensor in_full(const at::Tensor& values);
+
 /// Taps as a network left them, where it computed them: the values of many taps take more memory
 /// than the network.
 class TensorTrace final : public Trace {
@@ -25,7 +28,7 @@ public:
     explicit TensorTrace(std::map<std::size_t, at::Tensor> taps, PullBack pull_back = {})
         : taps_(std::move(taps)), pull_back_(std::move(pull_back))
     {
-        for (auto& [number, values] : taps_) values = values.detach().contiguous();
+        for (auto& [number, values] : taps_) values = in_full(values.detach()).contiguous();
     }
 
     ConstBatch tap(TapId tap) const override

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
@@ -138,6 +139,9 @@ private:
         // Always a copy, as programs may write into what they are given.
         std::vector<at::Tensor> outputs =
             program_->run(at::cat({images, at::zeros(rest, images.options())}));
+        if (at::autocast::is_autocast_enabled(images.device().type()))
+            for (at::Tensor& output : outputs)
+                if (output.defined()) output = in_full(output);
         require_outputs(outputs, images.device());
         return outputs;
     }

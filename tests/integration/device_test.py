@@ -37,9 +37,9 @@ STORE_REFUSED = 4
 OUT_OF_MEMORY, ECC = 2, 214  # cudaError_t
 
 
-def go_on(place, name, device, **options):
+def go_on(place, name, device, more=(), **options):
     return run("run", place / "campaign.toml", "--out", place / name, "--set",
-               f"run.device='{device}'", **options)
+               f"run.device='{device}'", *more, **options)
 
 
 def columns_of(store):
@@ -76,6 +76,31 @@ def every_experiment_gives_its_bytes_on_any_number_of_ranks(place):
             run("run", campaign, "--out", place / f"{name}{ranks}", "--set",
                 "run.device='emulated'", ranks=ranks)
         assert content_hash(place / f"{name}1") == content_hash(place / f"{name}3"), name
+
+
+def lower_precision_is_told_with_its_error(place):
+    go_on(place, "float32", "emulated")
+    exact = columns_of(place / "float32")["response"].astype("f8")
+    for precision in ("bfloat16", "float16"):
+        stores = {ranks: place / f"{precision}{ranks}" for ranks in (1, 3)}
+        for ranks, store in stores.items():
+            result = go_on(place, store.name, "emulated", ranks=ranks, more=(
+                "--set", f"run.precision={precision}"))
+        assert content_hash(stores[1]) == content_hash(stores[3]) != content_hash(
+            place / "float32")
+        found = columns_of(stores[1])["response"].astype("f8")
+        off = np.sqrt(((found - exact) ** 2).sum() / ((exact - exact.mean(axis=0)) ** 2).sum())
+        told = [event for event in harness.events_of(stores[3]) if event["event"] == "compared"]
+        print(f"  {precision}: {off:.2e} of the spread, told {told[0]['difference_of_spread']:.2e}")
+        assert 1e-5 < off < 0.05 and told[0]["precision"] == precision
+        assert 0.5 < told[0]["difference_of_spread"] / off < 2.0
+        assert f"{precision} networks: 10 batches compared with float32" in result.output, result
+    result = run("run", place / "campaign.toml", "--out", place / "float161", "--set",
+                 "run.device='emulated'", expect=STORE_REFUSED)
+    assert "precision: stored" in result.output, result
+    refused(2, "run.precision", "the processor computes in float32", command=(
+        "check", place / "campaign.toml", "--set", "run.precision=bfloat16", "--set",
+        "run.device=cpu"))
 
 
 def a_killed_job_goes_on_with_the_same_bytes(place):
@@ -158,7 +183,8 @@ def main():
         harness.run_checks(
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
-            a_killed_job_goes_on_with_the_same_bytes, a_store_stays_with_its_device,
+            lower_precision_is_told_with_its_error, a_killed_job_goes_on_with_the_same_bytes,
+            a_store_stays_with_its_device,
             a_batch_that_does_not_fit_is_told_with_one_that_does,
             the_largest_batch_that_fits_is_found_and_kept,
             a_gpu_that_is_not_there_is_named, a_gpu_that_fails_leaves_a_store_that_goes_on)

@@ -74,20 +74,22 @@ def torch_answers(images):
                                network.first(inputs).flatten(1).numpy()], axis=1)
 
 
-def check_of(kind, devices):
+def check_of(kind, runs):
     def check(place):
         digest, wanted = exported(place, kind), torch_answers(pictures(place))
         assert digest in run("check", place / kind, expect=None).output
         assert "no mistakes" in run("check", place / kind, "--trusted-sha256", digest).stdout
-        for device in devices:
+        for device, precision, limit in runs:
+            name = f"{kind}-{device}-{precision}"
             campaign = place.write(f"{kind}.toml", CAMPAIGN.format(
                 bundle=kind, digest=digest, device=device))
-            run("run", campaign, "--out", place / f"{kind}-{device}", ranks=2)
-            with h5py.File(place / f"{kind}-{device}" / "responses.h5") as store:
+            run("run", campaign, "--out", place / name, "--set", f"run.precision={precision}",
+                ranks=2)
+            with h5py.File(place / name / "responses.h5") as store:
                 found = store["columns/response"][()]
             off = np.abs(found - wanted).max() / wanted.std()
-            print(f"  {kind} on {device} {found.shape}: off by {off:.1e} of the spread")
-            assert found.shape == wanted.shape and off < RELATIVE
+            print(f"  {kind} on {device} in {precision} {found.shape}: off by {off:.1e} of the spread")
+            assert found.shape == wanted.shape and off < limit
         other = "0" * 64
         campaign = place.write("wrong.toml", CAMPAIGN.format(bundle=kind, digest=other,
                                                              device="cpu"))
@@ -100,8 +102,11 @@ def check_of(kind, devices):
 
 def main():
     with Workplace() as place:
-        harness.run_checks(place, check_of("torchscript", ("cpu", "emulated")),
-                           check_of("aotinductor", ("cpu", "emulated")))
+        in_full = [("cpu", "float32", RELATIVE), ("emulated", "float32", RELATIVE)]
+        harness.run_checks(
+            place, check_of("torchscript", [*in_full, ("emulated", "bfloat16", 0.05)]),
+            # Compiled programs multiply as they were compiled.
+            check_of("aotinductor", [*in_full, ("emulated", "bfloat16", RELATIVE)]))
 
 
 if __name__ == "__main__":

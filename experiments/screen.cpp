@@ -39,13 +39,8 @@ public:
     {
         if (history.has(stage_name)) return std::nullopt;
         StagePlan stage;
-        ForwardWants wants;
-        for (const auto& measure : measures_) {
-            wants.units = wants.units || measure->wants().units;
-            wants.areas = wants.areas || measure->wants().areas;
-        }
-        wants_ = wants;
-        stage.forward = std::make_shared<ForwardPlan>(inputs.twins, inputs.covariates, wants);
+        stage.forward = std::make_shared<ForwardPlan>(
+            inputs.twins, inputs.covariates, wanted_by([](const Measure&) { return true; }));
         stage.tables.axes = {{"units", "unit", stage.forward->units()},
                              {"areas", "area", stage.forward->areas()}};
         areas_table_ = stage.forward->areas();
@@ -63,11 +58,19 @@ public:
 
     void run_shard(const Shard& shard, ShardTools& tools) override
     {
-        for (const auto& measure : measures_) measure->start(shard);
-        ResponseStream responses(tools.inputs, tools.forward, tools.executor);
+        for (const auto& measure : measures_) measure->start(shard, tools.executor);
+        const bool fold_there = tools.executor.wants_whole_batches();
+        const Folding folding{[this](ItemRange items, ConstBatch units, ConstBatch areas) {
+                                  for (const auto& measure : measures_)
+                                      if (measure->folds()) measure->add({items, units, areas});
+                              },
+                              wanted_by([](const Measure& measure) { return !measure.folds(); })};
+        ResponseStream responses(tools.inputs, tools.forward, tools.executor,
+                                 fold_there ? &folding : nullptr);
         while (const ResponseStream::Answer* batch = responses.next())
             for (const auto& measure : measures_)
-                measure->add({batch->items, batch->units, batch->areas});
+                if (!fold_there || !measure->folds())
+                    measure->add({batch->items, batch->units, batch->areas});
         for (const auto& measure : measures_) measure->finish(tools.write);
     }
 
@@ -85,6 +88,17 @@ public:
     }
 
 private:
+    ForwardWants wanted_by(bool (*counts)(const Measure&)) const
+    {
+        ForwardWants wants;
+        for (const auto& measure : measures_) {
+            if (!counts(*measure)) continue;
+            wants.units = wants.units || measure->wants().units;
+            wants.areas = wants.areas || measure->wants().areas;
+        }
+        return wants;
+    }
+
     std::size_t bytes_in(Domain domain) const
     {
         std::size_t bytes = 0;
@@ -97,7 +111,6 @@ private:
     Identity settings_;
     std::vector<ColumnSpec> columns_;
     Table areas_table_;
-    ForwardWants wants_;
 };
 
 const std::vector<std::string> known_measures{"units", "area_mean", "moments", "top_k",

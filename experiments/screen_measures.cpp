@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "engine/config/row_filter.hpp"
 #include "kernels/half.hpp"
 #include "kernels/histogram.hpp"
 #include "kernels/moments.hpp"
+#include "kernels/placed_folds.hpp"
 #include "kernels/select.hpp"
 
 namespace twinscreen {
@@ -37,6 +39,27 @@ OwnedBatch copy_of(const std::vector<T>& values, const Shape& shape)
     std::ranges::copy(values, result.template values<T>().begin());
     return result;
 }
+
+/// What a measure gathers of a shard: on the host, or where whole batches are computed.
+template <class OnHost, class Placed>
+class Running {
+public:
+    /// Empty. Memory of a device is kept from shard to shard.
+    void start(const Executor& executor, const auto& make_on_host, const auto& make_placed)
+    {
+        if (!executor.wants_whole_batches())
+            on_host_.emplace(make_on_host());
+        else if (placed_)
+            placed_->start();
+        else
+            placed_.emplace(make_placed());
+    }
+    auto with(const auto& work) { return placed_ ? work(*placed_) : work(*on_host_); }
+
+private:
+    std::optional<OnHost> on_host_;
+    std::optional<Placed> placed_;
+};
 
 class UnitMeasure final : public Measure {
 public:
@@ -68,7 +91,7 @@ public:
             columns, {"response", Domain::item, type_, {axis}, forward.response_unit(), note});
     }
 
-    void start(const Shard& shard) override
+    void start(const Shard& shard, Executor&) override
     {
         first_ = shard.items.first;
         rows_ = OwnedBatch(type_, {static_cast<std::int64_t>(shard.items.count),
@@ -129,7 +152,7 @@ public:
                                        "mean response over the kept units of each area"});
     }
 
-    void start(const Shard& shard) override
+    void start(const Shard& shard, Executor&) override
     {
         first_ = shard.items.first;
         rows_ = OwnedBatch(ElementType::f32, {static_cast<std::int64_t>(shard.items.count),
@@ -187,13 +210,22 @@ public:
                               "responses that are never negative");
     }
 
-    void start(const Shard&) override { running_ = std::make_unique<MomentAccumulator>(units_); }
-    void add(const ResponseRows& rows) override { running_->add_rows(rows.units); }
+    bool folds() const override { return true; }
+    void start(const Shard&, Executor& executor) override
+    {
+        running_.start(
+            executor, [&] { return MomentAccumulator(units_); },
+            [&] { return PlacedMoments(units_, executor); });
+    }
+    void add(const ResponseRows& rows) override
+    {
+        running_.with([&](auto& moments) { moments.add_rows(rows.units); });
+    }
 
     void finish(const std::function<void(ColumnId, OwnedBatch)>& write) override
     {
-        write(partial_,
-              copy_of(running_->result().planes(), {1, 5, static_cast<std::int64_t>(units_)}));
+        const MomentTable moments = running_.with([](auto& running) { return running.result(); });
+        write(partial_, copy_of(moments.planes(), {1, 5, static_cast<std::int64_t>(units_)}));
     }
 
     void combine(const StageResults& results, SummaryRows& summary) override
@@ -219,7 +251,7 @@ public:
 private:
     std::size_t units_ = 0;
     ColumnId partial_{}, count_{}, mean_{}, variance_{}, skewness_{}, sparseness_{};
-    std::unique_ptr<MomentAccumulator> running_;
+    Running<MomentAccumulator, PlacedMoments> running_;
 };
 
 /// Both ends of the ranking; the four columns of each end are value and item, partial and final.
@@ -259,21 +291,28 @@ public:
         }
     }
 
-    void start(const Shard&) override
+    bool folds() const override { return true; }
+    void start(const Shard&, Executor& executor) override
     {
-        for (End& end : ends_) end.running = std::make_unique<Selection>(end.extreme, rows_, kept_);
+        for (End& end : ends_)
+            end.running.start(
+                executor, [&] { return Selection(end.extreme, rows_, kept_); },
+                [&] { return PlacedSelection(end.extreme, rows_, kept_, executor); });
     }
 
     void add(const ResponseRows& rows) override
     {
         const ConstBatch& values = over_ == RankedOver::areas ? rows.areas : rows.units;
-        for (End& end : ends_) end.running->add_rows(values, index_of(rows.items.first));
+        for (End& end : ends_)
+            end.running.with(
+                [&](auto& best) { best.add_rows(values, index_of(rows.items.first)); });
     }
 
     void finish(const std::function<void(ColumnId, OwnedBatch)>& write) override
     {
         for (End& end : ends_) {
-            auto [values, items] = stored(*end.running, shape().with_rows(1));
+            const Selection best = end.running.with([](auto& found) { return found.result(); });
+            auto [values, items] = stored(best, shape().with_rows(1));
             write(end.partial_value, std::move(values));
             write(end.partial_item, std::move(items));
         }
@@ -300,7 +339,7 @@ private:
     struct End {
         Extreme extreme;
         ColumnId partial_value{}, partial_item{}, value{}, item{};
-        std::unique_ptr<Selection> running;
+        Running<Selection, PlacedSelection> running;
     };
 
     Shape shape() const
@@ -320,8 +359,8 @@ private:
     RankedOver over_;
     std::size_t kept_;
     std::size_t rows_ = 0;
-    std::array<End, 2> ends_{End{Extreme::largest, {}, {}, {}, {}, nullptr},
-                             End{Extreme::smallest, {}, {}, {}, {}, nullptr}};
+    std::array<End, 2> ends_{End{Extreme::largest, {}, {}, {}, {}, {}},
+                             End{Extreme::smallest, {}, {}, {}, {}, {}}};
 };
 
 class HistogramMeasure final : public Measure {
@@ -343,12 +382,22 @@ public:
         axes.push_back({"bins", bin.name, bin_table()});
     }
 
-    void start(const Shard&) override { running_ = std::make_unique<Histogram>(edges_, units_); }
-    void add(const ResponseRows& rows) override { running_->add_rows(rows.units); }
+    bool folds() const override { return true; }
+    void start(const Shard&, Executor& executor) override
+    {
+        running_.start(
+            executor, [&] { return Histogram(edges_, units_); },
+            [&] { return PlacedHistogram(edges_, units_, executor); });
+    }
+    void add(const ResponseRows& rows) override
+    {
+        running_.with([&](auto& counts) { counts.add_rows(rows.units); });
+    }
 
     void finish(const std::function<void(ColumnId, OwnedBatch)>& write) override
     {
-        write(partial_, copy_counts(*running_, shape().with_rows(1)));
+        const Histogram counts = running_.with([](auto& found) { return found.result(); });
+        write(partial_, copy_counts(counts, shape().with_rows(1)));
     }
 
     void combine(const StageResults& results, SummaryRows& summary) override
@@ -391,7 +440,7 @@ private:
     std::vector<float> edges_;
     std::size_t units_ = 0;
     ColumnId partial_{}, total_{};
-    std::unique_ptr<Histogram> running_;
+    Running<Histogram, PlacedHistogram> running_;
 };
 
 }  // namespace

@@ -8,7 +8,8 @@
 
 namespace twinscreen {
 
-/// Responses of the items of one batch.
+/// Responses of the items of one batch. Of whole batches, measures that fold are given them where
+/// they were computed, all others on the host.
 struct ResponseRows {
     ItemRange items;
     ConstBatch units;  ///< f32 [items, units]; empty unless a measure wants units
@@ -20,12 +21,14 @@ class Measure {
 public:
     virtual ~Measure() = default;
     virtual ForwardWants wants() const = 0;
+    /// Keeps less than the responses, and can do so where they were computed.
+    virtual bool folds() const { return false; }
     /// Throws Error(config) for settings that do not fit the units.
     virtual void check(const Table& units) const { static_cast<void>(units); }
     /// Appends this measure's columns and the axes that they need; called once, before any shard.
     virtual void declare(const ForwardPlan& forward, std::vector<ColumnSpec>& columns,
                          std::vector<StageTables::AxisTable>& axes) = 0;
-    virtual void start(const Shard& shard) = 0;
+    virtual void start(const Shard& shard, Executor& executor) = 0;
     virtual void add(const ResponseRows& rows) = 0;
     virtual void finish(const std::function<void(ColumnId, OwnedBatch)>& write) = 0;
     /// Rank 0: the summary over all shards, in shard order.

@@ -6,6 +6,7 @@
 #include "kernels/launch_without_cuda.hpp"
 #endif
 #include "kernels/evolution_bodies.hpp"
+#include "kernels/fold_bodies.hpp"
 #include "kernels/prepare_bodies.hpp"
 #include "kernels/response_bodies.hpp"
 #include "kernels/set_sum_bodies.hpp"
@@ -20,6 +21,10 @@ TWINSCREEN_RUNS_ON_DEVICE(PlaceColumns);
 TWINSCREEN_RUNS_ON_DEVICE(AddToAreas);
 TWINSCREEN_RUNS_ON_DEVICE(FinishAreas);
 TWINSCREEN_RUNS_ON_DEVICE(ClearBytes);
+TWINSCREEN_RUNS_ON_DEVICE(BlankRows);
+TWINSCREEN_RUNS_ON_DEVICE(AddMoments);
+TWINSCREEN_RUNS_ON_DEVICE(SelectRows);
+TWINSCREEN_RUNS_ON_DEVICE(CountRows);
 TWINSCREEN_RUNS_ON_DEVICE(GaborGains<float>);
 TWINSCREEN_RUNS_ON_DEVICE(GaborGains<double>);
 TWINSCREEN_RUNS_ON_DEVICE(GaborCells<float>);

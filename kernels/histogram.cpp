@@ -34,23 +34,9 @@ std::vector<float> Histogram::even_edges(float low, float high, std::size_t bins
     return edges;
 }
 
-std::size_t Histogram::counter_of(float value) const noexcept
+HistogramBins Histogram::bins() const noexcept
 {
-    const std::size_t bins = edges_.size() - 1;
-    if (value < edges_.front()) return 0;
-    if (value > edges_.back()) return bins + 1;
-    if (value == edges_.back()) return bins;
-    if (!even_)
-        return static_cast<std::size_t>(std::upper_bound(edges_.begin(), edges_.end(), value) -
-                                        edges_.begin());
-    // The product may be off by one bin next to an edge; the edges decide.
-    auto bin =
-        std::min(static_cast<std::size_t>((value - edges_.front()) * bins_per_unit_), bins - 1);
-    if (value < edges_[bin])
-        --bin;
-    else if (value >= edges_[bin + 1])
-        ++bin;
-    return bin + 1;
+    return {edges_.data(), static_cast<std::int64_t>(edges_.size() - 1), even_, bins_per_unit_};
 }
 
 void Histogram::add_rows(ConstBatch rows)
@@ -59,13 +45,15 @@ void Histogram::add_rows(ConstBatch rows)
         rows.shape.rank == 2 && static_cast<std::size_t>(rows.shape.extent[1]) == columns_,
         internal, "rows have shape {}, expected [rows, {}]", rows.shape.text(), columns_);
     const float* values = values_of<float>(rows).data();
+    const HistogramBins bins = this->bins();
     const auto count = static_cast<std::size_t>(rows.shape.extent[0]);
     for (std::size_t first = 0; first < columns_; first += tile_columns) {
         const std::size_t end = std::min(first + tile_columns, columns_);
         for (std::size_t row = 0; row < count; ++row) {
             for (std::size_t c = first; c < end; ++c) {
                 const float value = values[row * columns_ + c];
-                if (!std::isnan(value)) ++counts_[c * counters() + counter_of(value)];
+                if (!std::isnan(value))
+                    ++counts_[c * counters() + static_cast<std::size_t>(bins.counter_of(value))];
             }
         }
     }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/base/types.hpp"
+#include "kernels/histogram_bins.hpp"
 
 namespace twinscreen {
 
@@ -29,12 +30,14 @@ public:
     std::size_t columns() const noexcept { return columns_; }
     std::size_t counters() const noexcept { return edges_.size() + 1; }
     const std::vector<float>& edges() const noexcept { return edges_; }
+    /// The edges belong to this histogram.
+    HistogramBins bins() const noexcept;
     /// [columns, bins + 2]
     ConstBatch counts() const;
+    /// As those of accumulators elsewhere.
+    const Histogram& result() const noexcept { return *this; }
 
 private:
-    std::size_t counter_of(float value) const noexcept;
-
     std::vector<float> edges_;
     std::size_t columns_;
     bool even_ = false;

@@ -119,18 +119,15 @@ double MomentTable::lifetime_sparseness(std::size_t column) const
 }
 
 MomentAccumulator::MomentAccumulator(std::size_t columns)
-    : shift_(columns, nan),
-      missing_(columns, 0.0),
-      s1_(columns, 0.0),
-      s2_(columns, 0.0),
-      s3_(columns, 0.0),
-      s4_(columns, 0.0)
+    : columns_(columns), sums_(6 * columns, 0.0)
 {
+    std::fill_n(plane(1), columns, nan);
 }
 
 void MomentAccumulator::add_rows(ConstBatch rows)
 {
-    const auto columns = shift_.size();
+    const std::size_t columns = columns_;
+    double* const shift = plane(1);
     const auto count = static_cast<std::size_t>(rows.shape.extent[0]);
     TWINSCREEN_REQUIRE(
         rows.shape.rank == 2 && static_cast<std::size_t>(rows.shape.extent[1]) == columns, internal,
@@ -139,32 +136,46 @@ void MomentAccumulator::add_rows(ConstBatch rows)
     for (std::size_t row = 0; row < count && !all_shifts_known_; ++row) {
         all_shifts_known_ = true;
         for (std::size_t c = 0; c < columns; ++c) {
-            if (std::isnan(shift_[c])) shift_[c] = static_cast<double>(values[row * columns + c]);
-            if (std::isnan(shift_[c])) all_shifts_known_ = false;
+            if (std::isnan(shift[c])) shift[c] = static_cast<double>(values[row * columns + c]);
+            if (std::isnan(shift[c])) all_shifts_known_ = false;
         }
     }
     for (std::size_t first = 0; first < columns; first += tile_columns) {
         const std::size_t width = std::min(tile_columns, columns - first);
         for (std::size_t row = 0; row < count; ++row)
-            add_powers(values + row * columns + first, width, &shift_[first], &missing_[first],
-                       &s1_[first], &s2_[first], &s3_[first], &s4_[first]);
+            add_powers(values + row * columns + first, width, shift + first, plane(0) + first,
+                       plane(2) + first, plane(3) + first, plane(4) + first, plane(5) + first);
     }
     rows_ += count;
 }
 
 MomentTable MomentAccumulator::result() const
 {
-    MomentTable table(shift_.size());
-    for (std::size_t c = 0; c < table.columns(); ++c) {
-        const double n = static_cast<double>(rows_) - missing_[c];
+    return moments_of_sums(
+        {sums_.data(), ElementType::f64, {6, static_cast<std::int64_t>(columns_)}}, rows_);
+}
+
+MomentTable moments_of_sums(ConstBatch sums, std::uint64_t rows)
+{
+    TWINSCREEN_REQUIRE(sums.shape.rank == 2 && sums.shape.extent[0] == 6, internal,
+                       "sums of moments have shape {}, expected [6, columns]", sums.shape.text());
+    const auto columns = static_cast<std::size_t>(sums.shape.extent[1]);
+    const auto plane = [&](std::size_t number) {
+        return values_of<double>(sums).subspan(number * columns, columns);
+    };
+    const auto missing = plane(0), shift = plane(1);
+    const auto s1 = plane(2), s2 = plane(3), s3 = plane(4), s4 = plane(5);
+    MomentTable table(columns);
+    for (std::size_t c = 0; c < columns; ++c) {
+        const double n = static_cast<double>(rows) - missing[c];
         if (n == 0.0) continue;
-        const double d = s1_[c] / n;  // mean, as distance from the shift
+        const double d = s1[c] / n;  // mean, as distance from the shift
         table.count[c] = n;
-        table.mean[c] = shift_[c] + d;
-        table.m2[c] = std::max(0.0, s2_[c] - d * s1_[c]);
-        table.m3[c] = s3_[c] - 3.0 * d * s2_[c] + 2.0 * d * d * s1_[c];
-        table.m4[c] = std::max(
-            0.0, s4_[c] - 4.0 * d * s3_[c] + 6.0 * d * d * s2_[c] - 3.0 * d * d * d * s1_[c]);
+        table.mean[c] = shift[c] + d;
+        table.m2[c] = std::max(0.0, s2[c] - d * s1[c]);
+        table.m3[c] = s3[c] - 3.0 * d * s2[c] + 2.0 * d * d * s1[c];
+        table.m4[c] =
+            std::max(0.0, s4[c] - 4.0 * d * s3[c] + 6.0 * d * d * s2[c] - 3.0 * d * d * d * s1[c]);
     }
     return table;
 }

@@ -39,6 +39,12 @@ struct MomentTable {
     double lifetime_sparseness(std::size_t column) const;
 };
 
+/// Of sums as MomentAccumulator keeps them.
+///
+/// sums  f64 [6, columns]: values missing, first value, sums of powers 1 to 4 of the distance from
+/// it rows  that were added
+MomentTable moments_of_sums(ConstBatch sums, std::uint64_t rows);
+
 /// Moments of the columns of batches of rows, in one pass.
 ///
 /// Sums powers of the distance from the column's first value, in row order and in double: results
@@ -52,12 +58,10 @@ public:
     MomentTable result() const;
 
 private:
-    std::vector<double> shift_;    // the column's first value; NaN before there is one
-    std::vector<double> missing_;  // NaN values seen
-    std::vector<double> s1_;
-    std::vector<double> s2_;
-    std::vector<double> s3_;
-    std::vector<double> s4_;
+    double* plane(std::size_t number) noexcept { return sums_.data() + number * columns_; }
+
+    std::size_t columns_;
+    std::vector<double> sums_;  // [6, columns], see moments_of_sums; NaN before the first value
     std::uint64_t rows_ = 0;
     bool all_shifts_known_ = false;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/function.hpp"
@@ -53,6 +54,18 @@ struct FinishAreas {
         for (std::int32_t at = first[area]; at < first[area + 1]; ++at)
             sum += weight[area] * static_cast<double>(row[unit[at]]);
         means[index] = static_cast<float>(sum);
+    }
+};
+
+/// NaN in the rows that are not valid.
+struct BlankRows {
+    const std::uint8_t* valid;
+    float* table;
+    std::int64_t columns;
+
+    TWINSCREEN_FUNCTION void operator()(std::int64_t index) const
+    {
+        if (valid[index / columns] == 0) table[index] = NAN;
     }
 };
 

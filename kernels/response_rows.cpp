@@ -46,6 +46,13 @@ void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units,
                        values_of<float>(areas).data(), columns_of(areas)});
 }
 
+void blank_rows(ConstBatch valid, Batch table, Executor& executor)
+{
+    launch(
+        executor, table.shape.count(),
+        BlankRows{data_of<std::uint8_t>(valid), values_of<float>(table).data(), columns_of(table)});
+}
+
 void clear(Batch table, Executor& executor)
 {
     launch(executor, static_cast<std::int64_t>(bytes_of(table)),

@@ -41,6 +41,12 @@ struct AreaMembers {
 void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units, Batch areas,
                   Executor& executor);
 
+/// NaN in rows of what could not be read.
+///
+/// valid  u8 [at least rows], 0 where a row is blanked
+/// table  f32 [rows, columns]
+void blank_rows(ConstBatch valid, Batch table, Executor& executor);
+
 /// Zeros in all bytes.
 void clear(Batch table, Executor& executor);
 

@@ -12,11 +12,6 @@ namespace {
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 constexpr std::size_t block = 64;  // values per look
 
-bool ranks_before(const Ranked& a, const Ranked& b)
-{
-    return a.value > b.value || (a.value == b.value && a.item < b.item);
-}
-
 /// True if a value beats its column's threshold, or is NaN, or its column has a free place.
 TWINSCREEN_VECTOR_CLONES
 bool any_candidate(const float* __restrict__ values, const float* __restrict__ threshold,
@@ -44,15 +39,7 @@ void Selection::insert(std::size_t column, Ranked candidate)
     if (std::isnan(candidate.value)) return;
     Ranked* list = entries_.data() + column * kept_;
     std::uint32_t& filled = filled_[column];
-    const bool full = filled == kept_;
-    if (full && !ranks_before(candidate, list[kept_ - 1])) return;
-    std::size_t place = full ? kept_ - 1 : filled;
-    while (place > 0 && ranks_before(candidate, list[place - 1])) {
-        list[place] = list[place - 1];
-        --place;
-    }
-    list[place] = candidate;
-    if (!full) ++filled;
+    insert_ranked(list, filled, kept_, candidate);
     if (filled == kept_) threshold_[column] = list[kept_ - 1].value;
 }
 
@@ -123,6 +110,15 @@ Selection Selection::load(Extreme extreme, ConstBatch values, ConstBatch items)
     for (std::size_t at = 0; at < value.size(); ++at)
         if (item[at] != no_item)
             result.insert(at / result.kept_, {result.sign_ * value[at], item[at]});
+    return result;
+}
+
+Selection Selection::from_lists(Extreme extreme, std::span<const Ranked> lists,
+                                std::span<const std::uint32_t> filled, std::size_t kept)
+{
+    Selection result(extreme, filled.size(), kept);
+    for (std::size_t c = 0; c < filled.size(); ++c)
+        for (std::size_t i = 0; i < filled[c]; ++i) result.insert(c, lists[c * kept + i]);
     return result;
 }
 

@@ -2,19 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/base/types.hpp"
+#include "kernels/ranked_list.hpp"
 
 namespace twinscreen {
-
-/// One selected value and the item that gave it.
-struct Ranked {
-    float value = 0.0F;
-    std::uint64_t item = 0;
-
-    friend bool operator==(const Ranked&, const Ranked&) = default;
-};
 
 enum class Extreme { largest, smallest };
 
@@ -38,11 +32,17 @@ public:
     std::size_t columns() const noexcept { return filled_.size(); }
     std::size_t kept() const noexcept { return kept_; }
 
+    /// As those of accumulators elsewhere.
+    const Selection& result() const noexcept { return *this; }
+
     /// For storage. Empty places get NaN and `no_item`.
     /// values  [columns, kept]  f32
     /// items   [columns, kept]  u64
     void store(Batch values, Batch items) const;
     static Selection load(Extreme extreme, ConstBatch values, ConstBatch items);
+    /// Lists that insert_ranked made of values with the sign of the extreme.
+    static Selection from_lists(Extreme extreme, std::span<const Ranked> lists,
+                                std::span<const std::uint32_t> filled, std::size_t kept);
 
 private:
     void insert(std::size_t column, Ranked candidate);

@@ -46,17 +46,22 @@ struct ForwardPlan::Workspace {
     ExecutorMemory sums;                  // f64 [rows, areas]
     ExecutorMemory units;                 // f32 [rows, units]
     ExecutorMemory areas;                 // f32 [rows, areas]
+    ExecutorMemory valid_rows;            // u8 [rows]
     /// Results on their way to the host: one batch is read while the next one comes.
     struct Return {
-        ExecutorMemory units;  // pinned
-        ExecutorMemory areas;  // pinned
+        ExecutorMemory units;       // pinned
+        ExecutorMemory areas;       // pinned
+        ExecutorMemory valid_rows;  // pinned
         std::vector<std::uint8_t> valid;
+        ForwardWants sent;
         bool is_compared = false;
         std::unique_ptr<Milestone> is_there;
     };
     std::array<Return, 2> returns;
     std::size_t first_return = 0;
     std::size_t on_their_way = 0;
+    /// Free, as fewer batches are on their way than there are returns.
+    Return& next_return() { return returns[(first_return + on_their_way) % returns.size()]; }
     ExecutorMemory in_float32;  // pinned: units, or areas where nobody wants units
     bool comparison_is_under_way = false;
     std::unique_ptr<Milestone> inputs_taken;
@@ -279,9 +284,12 @@ ForwardPlan::Workspace& ForwardPlan::workspace_for(const InputBatch& batch, Exec
     for (Workspace::Return& back : w.returns)
         back = {ExecutorMemory(executor, ElementType::f32, units, pinned),
                 ExecutorMemory(executor, ElementType::f32, areas, pinned),
+                ExecutorMemory(executor, ElementType::u8, Shape{rows}, pinned),
+                {},
                 {},
                 false,
                 executor.make_milestone()};
+    w.valid_rows = ExecutorMemory(executor, ElementType::u8, Shape{rows});
     w.inputs_taken = executor.make_milestone();
     return w;
 }
@@ -329,7 +337,7 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
     blank_invalid_rows(batch.valid, units, areas);
 }
 
-void ForwardPlan::start(const InputBatch& batch, Executor& executor)
+void ForwardPlan::start(const InputBatch& batch, Executor& executor, const Folding* folding)
 {
     Workspace& w = workspace_for(batch, executor);
     TWINSCREEN_REQUIRE(w.on_their_way < w.returns.size(), internal,
@@ -342,7 +350,13 @@ void ForwardPlan::start(const InputBatch& batch, Executor& executor)
         place_inputs(batch, w);
         const bool is_compared = begin_comparison(batch, w);
         compute(batch, arithmetic_, w);
-        send_back(batch, is_compared, w);
+        blank_invalid_rows(batch, w);
+        const auto rows = static_cast<std::int64_t>(batch.items.count);
+        if (folding != nullptr)
+            folding->fold(batch.items, rows_of(w.units_view, 0, rows),
+                          rows_of(w.areas_view, 0, rows));
+        const bool sends_all = folding == nullptr || is_compared;
+        send_back(batch, sends_all ? wants_ : folding->sent, is_compared, w);
     });
 }
 
@@ -375,17 +389,31 @@ void ForwardPlan::compute(const InputBatch& batch, Arithmetic arithmetic, Worksp
         w.units_view, rows_of(w.areas_view, 0, rows), executor);
 }
 
-void ForwardPlan::send_back(const InputBatch& batch, bool is_compared, Workspace& w) const
+void ForwardPlan::blank_invalid_rows(const InputBatch& batch, Workspace& w) const
 {
-    Workspace::Return& back = w.returns[(w.first_return + w.on_their_way) % w.returns.size()];
+    if (std::ranges::find(batch.valid, 0) == batch.valid.end()) return;
+    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    const Batch valid = rows_of(w.next_return().valid_rows.view(), 0, rows);
+    std::ranges::copy(batch.valid, values_of<std::uint8_t>(valid).begin());
+    const Batch placed = rows_of(w.valid_rows.view(), 0, rows);
+    w.executor->copy(placed, valid);
+    if (wants_.units) blank_rows(placed, rows_of(w.units_view, 0, rows), *w.executor);
+    if (wants_.areas) blank_rows(placed, rows_of(w.areas_view, 0, rows), *w.executor);
+}
+
+void ForwardPlan::send_back(const InputBatch& batch, ForwardWants sent, bool is_compared,
+                            Workspace& w) const
+{
+    Workspace::Return& back = w.next_return();
     back.valid = batch.valid;
+    back.sent = sent;
     back.is_compared = is_compared;
     const auto rows = static_cast<std::int64_t>(batch.items.count);
     const auto send = [&](const ExecutorMemory& to, Batch from) {
         w.executor->copy(rows_of(to.view(), 0, rows), rows_of(from, 0, rows));
     };
-    if (wants_.units) send(back.units, w.units_view);
-    if (wants_.areas) send(back.areas, w.areas_view);
+    if (sent.units) send(back.units, w.units_view);
+    if (sent.areas) send(back.areas, w.areas_view);
     back.is_there->set();
     ++w.on_their_way;
 }
@@ -405,13 +433,13 @@ ForwardPlan::Responses ForwardPlan::finish()
     --w.on_their_way;
     back.is_there->wait();
     const auto rows = static_cast<std::int64_t>(back.valid.size());
-    const Responses found{rows_of(back.units.view(), 0, rows), rows_of(back.areas.view(), 0, rows)};
+    const Responses found{back.sent.units ? rows_of(back.units.view(), 0, rows) : Batch{},
+                          back.sent.areas ? rows_of(back.areas.view(), 0, rows) : Batch{}};
     if (back.is_compared) {
         arithmetic_error_.add(wants_.units ? found.units : found.areas,
                               rows_of(w.in_float32.view(), 0, rows), back.valid);
         w.comparison_is_under_way = false;
     }
-    blank_invalid_rows(back.valid, found.units, found.areas);
     return found;
 }
 

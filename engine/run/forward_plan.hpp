@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -19,6 +20,15 @@ namespace twinscreen {
 struct ForwardWants {
     bool units = false;  ///< responses of all kept units
     bool areas = false;  ///< means over the kept units of each (twin, subject, area)
+};
+
+/// What becomes of the responses of a batch where they were computed.
+struct Folding {
+    /// Stream-ordered work on f32 [items, units] and [items, areas] in the executor's memory, which
+    /// the next batch overwrites; batches come in the order in which they were started. NaN in rows
+    /// of invalid items.
+    std::function<void(ItemRange items, ConstBatch units, ConstBatch areas)> fold;
+    ForwardWants sent;  ///< of what is wanted: what goes to the host as well
 };
 
 /// The passes that one batch of stimuli takes through all twins of a campaign: twins that share
@@ -64,12 +74,12 @@ public:
     /// The same in two halves, for executors that want whole batches: `start` gives the work to the
     /// executor and returns; up to two batches may be on their way. The batch must stay as it is
     /// until `wait_for_inputs`, which waits for the last one started.
-    void start(const InputBatch& batch, Executor& executor);
+    void start(const InputBatch& batch, Executor& executor, const Folding* folding = nullptr);
     void wait_for_inputs();
     /// In pinned memory, until the second `start` after this call.
     struct Responses {
-        Batch units;  ///< f32 [rows, units]; only where wanted
-        Batch areas;  ///< f32 [rows, areas]; only where wanted
+        Batch units;  ///< f32 [rows, units]; only where wanted and sent
+        Batch areas;  ///< f32 [rows, areas]; only where wanted and sent
     };
     /// Of the batch that was started first.
     Responses finish();
@@ -113,7 +123,9 @@ private:
                        std::int64_t rows, Workspace& workspace) const;
     void compute(const InputBatch& batch, Arithmetic arithmetic, Workspace& workspace) const;
     bool begin_comparison(const InputBatch& batch, Workspace& workspace);
-    void send_back(const InputBatch& batch, bool is_compared, Workspace& workspace) const;
+    void blank_invalid_rows(const InputBatch& batch, Workspace& workspace) const;
+    void send_back(const InputBatch& batch, ForwardWants sent, bool is_compared,
+                   Workspace& workspace) const;
     void blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units, Batch areas) const;
 
     std::span<Twin> twins_;

@@ -2,8 +2,9 @@
 
 namespace twinscreen {
 
-ResponseStream::ResponseStream(InputStream& inputs, ForwardPlan& forward, Executor& executor)
-    : inputs_(inputs), forward_(forward), executor_(executor)
+ResponseStream::ResponseStream(InputStream& inputs, ForwardPlan& forward, Executor& executor,
+                               const Folding* folding)
+    : inputs_(inputs), forward_(forward), executor_(executor), folding_(folding)
 {
 }
 
@@ -37,7 +38,7 @@ bool ResponseStream::start_next()
     forward_.wait_for_inputs();
     const InputBatch* batch = inputs_.next();
     if (batch == nullptr) return false;
-    forward_.start(*batch, executor_);
+    forward_.start(*batch, executor_, folding_);
     started_.push_back({batch->items, batch->luminance, {}, {}});
     return true;
 }

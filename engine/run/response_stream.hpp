@@ -14,7 +14,10 @@ namespace twinscreen {
 class ResponseStream {
 public:
     /// All must outlive the stream.
-    ResponseStream(InputStream& inputs, ForwardPlan& forward, Executor& executor);
+    ///
+    /// folding  only where the executor takes whole batches
+    ResponseStream(InputStream& inputs, ForwardPlan& forward, Executor& executor,
+                   const Folding* folding = nullptr);
     ~ResponseStream();
     ResponseStream(const ResponseStream&) = delete;
     ResponseStream& operator=(const ResponseStream&) = delete;
@@ -22,8 +25,8 @@ public:
     struct Answer {
         ItemRange items;
         std::vector<double> luminance;  ///< [items] of the pictures [0..255], NaN if not valid
-        Batch units;                    ///< f32 [items, units], where wanted
-        Batch areas;                    ///< f32 [items, areas], where wanted
+        Batch units;                    ///< f32 [items, units], where wanted and sent
+        Batch areas;                    ///< f32 [items, areas], where wanted and sent
     };
     /// The next one, or nullptr after the last; valid until the next call. Throws what the inputs
     /// and the forward plan throw.
@@ -36,6 +39,7 @@ private:
     InputStream& inputs_;
     ForwardPlan& forward_;
     Executor& executor_;
+    const Folding* folding_;
     bool has_begun_ = false;
     std::deque<Answer> started_;  // without their responses
     Answer answer_;

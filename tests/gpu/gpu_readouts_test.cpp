@@ -55,5 +55,16 @@ TEST_F(GpuReadouts, RowsOfUnitsAndAreasHaveEveryBitOfTheHost)
     EXPECT_TRUE(same_bits(found.areas, wanted.areas));
 }
 
+TEST_F(GpuReadouts, MomentsBestItemsAndHistogramsHaveEveryBitOfTheHost)
+{
+    const test::FoldsCase c;
+    EXPECT_EQ(c.where_it_works(*gpu_), c.by_the_accumulators());
+}
+
+TEST_F(GpuReadouts, RowsThatAreNotValidBecomeNan)
+{
+    EXPECT_TRUE(same_bits(test::blanked(*gpu_), test::blanked(*host_)));
+}
+
 }  // namespace
 }  // namespace twinscreen

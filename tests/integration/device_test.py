@@ -78,6 +78,49 @@ def every_experiment_gives_its_bytes_on_any_number_of_ranks(place):
         assert content_hash(place / f"{name}1") == content_hash(place / f"{name}3"), name
 
 
+def what_is_folded_where_it_is_computed_is_what_is_stored(place):
+    """Moments, best items and histograms of responses that are sent, too, and of such as are not."""
+    (place / "broken").mkdir()
+    for number in range(70):
+        place.write(f"broken/{number:02}.png", b"no picture" if number % 11 == 3
+                    else harness.tiny_png(number))
+    text = CAMPAIGN[:CAMPAIGN.index("[[stimuli]]")] + """
+[[stimuli]]
+folder = "broken"
+[run]
+device = "emulated"
+shard_items = 32
+batch_items = 8
+on_bad_image = "nan"
+[screen]
+top_k_of = "both"
+histogram = {from = 0.0, to = 3.0, bins = 9}
+measures = ["moments", "top_k", "histogram"MORE]
+"""
+    stores = {}
+    for name, more in (("folded", ""), ("sent", ', "units", "area_mean"')):
+        campaign = place.write(f"{name}.toml", text.replace("MORE", more))
+        run("run", campaign, "--out", place / name)
+        with h5py.File(place / name / "responses.h5") as file:
+            stores[name] = {group + "/" + key: file[group][key][()] for group in
+                            ("summary", "columns") if group in file for key in file[group]}
+    responses = stores["sent"]["columns/response"]
+    missing = np.isnan(responses).all(axis=1)
+    assert missing.sum() == 7 and not np.isnan(responses[~missing]).any()
+    for store in stores.values():
+        assert (store["summary/response_count"] == 63).all()
+        assert np.allclose(store["summary/response_mean"], np.nanmean(responses.astype("f8"), axis=0))
+        best = store["summary/unit_top_item"][:, 0]
+        assert (best == np.nanargmax(responses, axis=0)).all()
+        edges = np.linspace(0.0, 3.0, 10, dtype="f4")
+        for unit in range(0, responses.shape[1], 7):
+            found = responses[~missing, unit]
+            wanted = [(found < 0).sum(), *np.histogram(found, edges)[0], (found > 3).sum()]
+            assert (store["summary/histogram"][unit] == wanted).all()
+    for name, values in stores["folded"].items():
+        assert values.tobytes() == stores["sent"][name].tobytes(), name
+
+
 def lower_precision_is_told_with_its_error(place):
     go_on(place, "float32", "emulated")
     exact = columns_of(place / "float32")["response"].astype("f8")
@@ -183,6 +226,7 @@ def main():
         harness.run_checks(
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
+            what_is_folded_where_it_is_computed_is_what_is_stored,
             lower_precision_is_told_with_its_error, a_killed_job_goes_on_with_the_same_bytes,
             a_store_stays_with_its_device,
             a_batch_that_does_not_fit_is_told_with_one_that_does,

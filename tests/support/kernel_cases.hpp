@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/device/executor_memory.hpp"
+#include "kernels/placed_folds.hpp"
 #include "kernels/response_rows.hpp"
 #include "kernels/unit_responses.hpp"
 
@@ -167,6 +168,117 @@ template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b)
 {
     return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+/// Responses of which some are missing: all of one unit, the first ones of another, ties.
+struct FoldsCase {
+    static constexpr std::int64_t columns = 301;
+    static constexpr std::size_t kept = 7;
+    static constexpr std::uint64_t first_item = 5'000'000'000;
+    std::vector<std::int64_t> batches{64, 1, 3, 64};
+    std::vector<float> uneven{-0.9F, -0.5F, -0.45F, 0.0F, 0.1F, 0.8F};
+    std::vector<float> even = Histogram::even_edges(-0.7F, 0.7F, 11);
+
+    std::vector<float> rows() const
+    {
+        std::int64_t count = 0;
+        for (const std::int64_t batch : batches) count += batch;
+        auto values = values_from<float>(9, static_cast<std::size_t>(count * columns));
+        for (std::size_t at = 0; at < values.size(); ++at) {
+            const std::size_t column = at % columns, row = at / columns;
+            const bool is_missing = column == 4 || (column == 5 && row < 66) || at % 97 == 3;
+            if (is_missing) values[at] = std::nanf("");
+            if (column == 8) values[at] = static_cast<float>(row % 5) / 4.0F;
+        }
+        return values;
+    }
+
+    struct Found {
+        std::vector<double> moments;
+        std::vector<float> values;
+        std::vector<std::uint64_t> items, uneven, even;
+        friend bool operator==(const Found&, const Found&) = default;
+    };
+
+    /// The folds are given every batch as it lies where `place` puts it.
+    template <class Moments, class Best, class Counts>
+    Found folded(Moments& moments, Best (&best)[2], Counts (&counts)[2], const auto& place) const
+    {
+        const std::vector<float> all = rows();
+        std::size_t at = 0;
+        std::uint64_t item = first_item;
+        for (const std::int64_t batch : batches) {
+            const auto size = static_cast<std::size_t>(batch * columns);
+            const auto first = all.begin() + static_cast<std::ptrdiff_t>(at);
+            const std::vector<float> values(first, first + static_cast<std::ptrdiff_t>(size));
+            place(values, Shape{batch, columns}, [&](ConstBatch given) {
+                moments.add_rows(given);
+                for (Best& selection : best) selection.add_rows(given, item);
+                for (Counts& histogram : counts) histogram.add_rows(given);
+            });
+            at += size;
+            item += static_cast<std::uint64_t>(batch);
+        }
+        Found found;
+        found.moments = moments.result().planes();
+        for (Best& selection : best) {
+            const Shape shape{columns, kept};
+            OwnedBatch values(ElementType::f32, shape), items(ElementType::u64, shape);
+            selection.result().store(values.view(), items.view());
+            for (const float value : values.values<float>())
+                found.values.push_back(std::isnan(value) ? -1e30F : value);
+            const auto numbers = items.values<std::uint64_t>();
+            found.items.insert(found.items.end(), numbers.begin(), numbers.end());
+        }
+        const auto counted = [](const Histogram& histogram) {
+            const auto counters = values_of<std::uint64_t>(histogram.counts());
+            return std::vector<std::uint64_t>(counters.begin(), counters.end());
+        };
+        found.uneven = counted(counts[0].result());
+        found.even = counted(counts[1].result());
+        return found;
+    }
+
+    Found by_the_accumulators() const
+    {
+        MomentAccumulator moments(columns);
+        Selection best[2] = {{Extreme::largest, columns, kept}, {Extreme::smallest, columns, kept}};
+        Histogram counts[2] = {{uneven, columns}, {even, columns}};
+        return folded(moments, best, counts,
+                      [](const std::vector<float>& values, const Shape& shape, const auto& give) {
+                          give({values.data(), ElementType::f32, shape});
+                      });
+    }
+
+    /// Twice, as for two shards.
+    Found where_it_works(Executor& executor) const
+    {
+        PlacedMoments moments(columns, executor);
+        PlacedSelection best[2] = {{Extreme::largest, columns, kept, executor},
+                                   {Extreme::smallest, columns, kept, executor}};
+        PlacedHistogram counts[2] = {{uneven, columns, executor}, {even, columns, executor}};
+        const auto place = [&](const std::vector<float>& values, const Shape& shape,
+                               const auto& give) {
+            const ExecutorMemory memory = placed(executor, values, shape);
+            give(memory.view());
+            executor.synchronize();
+        };
+        folded(moments, best, counts, place);
+        moments.start();
+        for (PlacedSelection& selection : best) selection.start();
+        for (PlacedHistogram& histogram : counts) histogram.start();
+        return folded(moments, best, counts, place);
+    }
+};
+
+/// Rows 1 and 2 of three are not valid.
+inline std::vector<float> blanked(Executor& executor)
+{
+    const ExecutorMemory valid = placed<std::uint8_t>(executor, {1, 0, 0}, {3});
+    const ExecutorMemory table =
+        placed<float>(executor, {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {3, 2});
+    blank_rows(valid.view(), table.view(), executor);
+    return fetched<float>(executor, table);
 }
 
 }  // namespace twinscreen::test

@@ -123,5 +123,24 @@ TEST(ResponseRows, OutputsBecomeColumnsOfUnitsAndMeansOfAreas)
     }
 }
 
+TEST(PlacedFolds, HaveEveryBitOfTheAccumulatorsOfTheHost)
+{
+    const auto executor = make_emulated_executor();
+    const test::FoldsCase c;
+    const auto wanted = c.by_the_accumulators();
+
+    EXPECT_EQ(c.where_it_works(*executor), wanted);
+    EXPECT_EQ(wanted.moments[4], 0.0) << "a unit without a response";
+    EXPECT_GT(wanted.moments[5], 0.0) << "a unit whose first responses are missing";
+}
+
+TEST(ResponseRows, ThatAreNotValidBecomeNan)
+{
+    const auto found = test::blanked(*make_emulated_executor());
+
+    EXPECT_EQ(found[0] + found[1], 3.0F);
+    for (std::size_t at = 2; at < 6; ++at) EXPECT_TRUE(std::isnan(found[at]));
+}
+
 }  // namespace
 }  // namespace twinscreen

@@ -153,8 +153,8 @@ double difference_from_host(ForwardPlan& plan, ForwardPlan& host_plan, Executor&
 }
 
 /// Two batches are on their way at any time, as in a shard.
-double pictures_per_second(ForwardPlan& plan, const Options& options, Executor& executor,
-                           Figures& figures)
+double pictures_per_second(ForwardPlan& plan, const Options& options, double seconds,
+                           Executor& executor, Figures& figures)
 {
     const std::vector<InputBatch> batches = [&] {
         std::vector<InputBatch> two;
@@ -166,7 +166,7 @@ double pictures_per_second(ForwardPlan& plan, const Options& options, Executor& 
     plan.start(batches[next], executor);
     const std::uint64_t waits_before = executor.waits();
     std::uint64_t calls = 0;
-    const double rate = rate_of(options.seconds, [&] {
+    const double rate = rate_of(seconds, [&] {
         next = 1 - next;
         plan.wait_for_inputs();
         plan.start(batches[next], executor);
@@ -191,8 +191,9 @@ double prepared_per_second(const ForwardPlan& plan, const Options& options, Exec
                             canvas.row_shape().with_rows(options.batch));
         inputs.push_back(memory.back().view());
     }
+    BatchPreparation preparation(executor);
     return static_cast<double>(options.batch) * rate_of(options.seconds / 2.0, [&] {
-               prepare_batch(batch, plan.canvases(), inputs, executor);
+               preparation.prepare(batch, plan.canvases(), inputs);
                executor.synchronize();
            });
 }
@@ -205,6 +206,25 @@ TwinCovariates resting_state(const Twin& twin)
         state.push_back(
             {axis.name, std::vector<double>(static_cast<std::size_t>(axis.extent)), {}});
     return state;
+}
+
+/// The same plan in lower precision, or with recorded passes.
+Figures other_way(ForwardPlan& plan, ForwardPlan& host_plan, Arithmetic arithmetic, bool replays,
+                  const Options& options, Executor& executor)
+{
+    fmt::print("  {}{}:\n", name_of(arithmetic), replays ? ", replayed" : "");
+    Figures figures;
+    plan.give_back_memory();
+    plan.multiply_in(arithmetic);
+    plan.replay_passes(replays);
+    if (!replays)  // a pass is recorded after some full batches only
+        figures.add("largest difference from the host",
+                    difference_from_host(plan, host_plan, executor), "of the spread");
+    plan.give_back_memory();
+    figures.add("pictures per second",
+                pictures_per_second(plan, options, options.seconds / 2.0, executor, figures),
+                "pictures/s");
+    return figures;
 }
 
 using MakeTwins = std::function<std::vector<Twin>()>;
@@ -224,10 +244,16 @@ void measure(const std::string& name, const MakeTwins& make, const Options& opti
     mine.add("largest difference from the host", difference_from_host(plan, host_plan, executor),
              "of the spread");
     plan.give_back_memory();
-    const double rate = pictures_per_second(plan, options, executor, mine);
+    const double rate = pictures_per_second(plan, options, options.seconds, executor, mine);
     mine.add("pictures per second", rate, "pictures/s");
     mine.add("arithmetic", 2.0 * plan.macs_per_item() * rate / 1e12, "TFLOP/s");
     mine.add("sent and prepared alone", prepared_per_second(plan, options, executor), "pictures/s");
+    for (const Arithmetic arithmetic :
+         {Arithmetic::tf32, Arithmetic::bfloat16, Arithmetic::float16})
+        mine.add_part(name_of(arithmetic),
+                      other_way(plan, host_plan, arithmetic, false, options, executor));
+    mine.add_part("replayed",
+                  other_way(plan, host_plan, Arithmetic::float32, true, options, executor));
     figures.add_part(name, mine);
 }
 

@@ -40,6 +40,8 @@ public:
         ++waits_;
         cuda_check(cudaEventSynchronize(event_), "waiting for the GPU");
     }
+    /// An event that was never recorded holds nobody up.
+    cudaEvent_t event() const noexcept { return event_; }
 
 private:
     cudaStream_t stream_;
@@ -59,13 +61,18 @@ public:
         name_ = properties.name;
         // The first thing that needs the GPU itself: exclusive mode and dead GPUs show here.
         cuda_check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), doing);
+        cuda_check(cudaStreamCreateWithFlags(&upload_stream_, cudaStreamNonBlocking), doing);
+        cuda_check(cudaEventCreateWithFlags(&uploaded_, cudaEventDisableTiming), doing);
         keep_freed_memory(doing);
     }
 
     ~CudaExecutor() override
     {
         kept_.reset();
+        cudaStreamSynchronize(upload_stream_);
         cudaStreamSynchronize(stream_);
+        cudaEventDestroy(uploaded_);
+        cudaStreamDestroy(upload_stream_);
         cudaStreamDestroy(stream_);
     }
     CudaExecutor(const CudaExecutor&) = delete;
@@ -122,6 +129,21 @@ public:
                    "copying a batch");
     }
 
+    void upload(Batch to, ConstBatch from, Milestone& is_free) override
+    {
+        TWINSCREEN_REQUIRE(to.type == from.type && to.shape == from.shape, internal,
+                           "upload between batches of different shape or type");
+        const char* doing = "sending a batch";
+        cuda_check(
+            cudaStreamWaitEvent(upload_stream_, static_cast<CudaMilestone&>(is_free).event()),
+            doing);
+        cuda_check(cudaMemcpyAsync(to.data, from.data, bytes_of(from), cudaMemcpyHostToDevice,
+                                   upload_stream_),
+                   doing);
+        cuda_check(cudaEventRecord(uploaded_, upload_stream_), doing);
+        cuda_check(cudaStreamWaitEvent(stream_, uploaded_), doing);
+    }
+
     std::unique_ptr<Milestone> make_milestone() override
     {
         return std::make_unique<CudaMilestone>(stream_, waits_);
@@ -171,6 +193,8 @@ private:
     int ordinal_;
     std::string name_;
     cudaStream_t stream_ = nullptr;
+    cudaStream_t upload_stream_ = nullptr;
+    cudaEvent_t uploaded_ = nullptr;
     std::uint64_t waits_ = 0;
     std::unique_ptr<Kept> kept_;
 };

@@ -52,6 +52,9 @@ public:
     /// Stream-ordered; type and shape must match. Host memory must be pinned and stay as it is
     /// until a milestone behind the copy is reached.
     virtual void copy(Batch to, ConstBatch from) = 0;
+    /// From pinned memory to the device's, beside work that was given before and is still going on:
+    /// waits only until `is_free` is reached, work given later waits for it.
+    virtual void upload(Batch to, ConstBatch from, Milestone& is_free) = 0;
     virtual std::unique_ptr<Milestone> make_milestone() = 0;
     /// Until all work is done.
     virtual void synchronize() = 0;

@@ -83,6 +83,7 @@ void read_run_section(ConfigSection section, Campaign& campaign)
     read_device(section, schedule);
     read_precision(section, schedule);
     run.share_gpus = section.get_or("share_gpus", false);
+    run.replay = section.get_or("replay", false);
     run.checkpoint_minutes = section.get_or<double>("checkpoint_minutes", run.checkpoint_minutes,
                                                     "min", in_range(0.001, 1440.0));
     run.reader_threads = static_cast<int>(section.get_or<std::int64_t>(

@@ -23,6 +23,7 @@ struct RunSettings {
     std::string queue = "auto";           ///< "auto", "service", "static"
     double scratch_s = 30.0;              ///< between two saves of an unfinished shard [s]
     bool share_gpus = false;              ///< several ranks may use one GPU
+    bool replay = false;                  ///< record the pass of a batch once, and replay it
     double silence_s = 20.0;              ///< a rank silent for longer ends the job [s]
 };
 

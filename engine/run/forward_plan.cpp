@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 
 #include "engine/base/failpoint.hpp"
 #include "engine/device/device_error.hpp"
@@ -64,7 +65,10 @@ struct ForwardPlan::Workspace {
     Return& next_return() { return returns[(first_return + on_their_way) % returns.size()]; }
     ExecutorMemory in_float32;  // pinned: units, or areas where nobody wants units
     bool comparison_is_under_way = false;
+    std::unique_ptr<RecordedWork> recorded;  // of a full batch
+    int full_batches = 0;
     std::unique_ptr<Milestone> inputs_taken;
+    std::optional<BatchPreparation> preparation;
 
     std::vector<ConstBatch> canvas_views;     // of this batch
     std::vector<ConstBatch> covariate_views;  // of this batch
@@ -291,6 +295,7 @@ ForwardPlan::Workspace& ForwardPlan::workspace_for(const InputBatch& batch, Exec
                 executor.make_milestone()};
     w.valid_rows = ExecutorMemory(executor, ElementType::u8, Shape{rows});
     w.inputs_taken = executor.make_milestone();
+    w.preparation.emplace(executor);
     return w;
 }
 
@@ -309,7 +314,7 @@ void ForwardPlan::place_inputs(const InputBatch& batch, Workspace& w) const
     for (const ExecutorMemory& canvas : w.canvases) inputs.push_back(canvas.view());
     w.canvas_views.assign(inputs.begin(), inputs.end());
     if (batch.pictures)
-        prepare_batch(batch, canvases_, inputs, *w.executor);
+        w.preparation->prepare(batch, canvases_, inputs);
     else
         for (std::size_t number = 0; number < inputs.size(); ++number)
             w.executor->copy(inputs[number], batch.canvases[number].view());
@@ -333,7 +338,7 @@ void ForwardPlan::run(const InputBatch& batch, Batch units, Batch areas, Executo
     w.units_view = w.units.is_empty() ? units : w.units.view();
     w.areas_view = areas;
     place_inputs(batch, w);
-    compute(batch, Arithmetic::float32, w);
+    compute(static_cast<std::int64_t>(batch.items.count), Arithmetic::float32, w);
     blank_invalid_rows(batch.valid, units, areas);
 }
 
@@ -349,9 +354,9 @@ void ForwardPlan::start(const InputBatch& batch, Executor& executor, const Foldi
             throw_device_error(code, "injected", "computing a batch");
         place_inputs(batch, w);
         const bool is_compared = begin_comparison(batch, w);
-        compute(batch, arithmetic_, w);
-        blank_invalid_rows(batch, w);
         const auto rows = static_cast<std::int64_t>(batch.items.count);
+        compute_or_replay(rows, w);
+        blank_invalid_rows(batch, w);
         if (folding != nullptr)
             folding->fold(batch.items, rows_of(w.units_view, 0, rows),
                           rows_of(w.areas_view, 0, rows));
@@ -371,14 +376,26 @@ bool ForwardPlan::begin_comparison(const InputBatch& batch, Workspace& w)
     if (w.in_float32.is_empty())
         w.in_float32 = ExecutorMemory(*w.executor, ElementType::f32, responses.shape,
                                       ExecutorMemory::Place::pinned);
-    compute(batch, Arithmetic::float32, w);
+    compute(static_cast<std::int64_t>(batch.items.count), Arithmetic::float32, w);
     w.executor->copy(w.in_float32.view(), responses);
     return true;
 }
 
-void ForwardPlan::compute(const InputBatch& batch, Arithmetic arithmetic, Workspace& w) const
+/// The passes of a full batch read and write the same places every time.
+void ForwardPlan::compute_or_replay(std::int64_t rows, Workspace& w) const
 {
-    const auto rows = static_cast<std::int64_t>(batch.items.count);
+    constexpr int batches_before = 2;
+    const bool is_full = rows == w.rows;
+    if (replays_ && is_full && !w.recorded && w.full_batches++ == batches_before)
+        w.recorded = record(*w.executor, [this, &w] { compute(w.rows, arithmetic_, w); });
+    if (is_full && w.recorded)
+        w.recorded->give();
+    else
+        compute(rows, arithmetic_, w);
+}
+
+void ForwardPlan::compute(std::int64_t rows, Arithmetic arithmetic, Workspace& w) const
+{
     Executor& executor = *w.executor;
     if (wants_.areas) clear(w.sums.view(), executor);
     for (const auto& pass : passes_) run_pass(*pass, rows, arithmetic, w);

@@ -91,6 +91,8 @@ public:
     /// Of the networks, from the next batch on; float32 where an executor does not take whole
     /// batches.
     void multiply_in(Arithmetic arithmetic) noexcept { arithmetic_ = arithmetic; }
+    /// Full batches are recorded after some, and replayed; only where whole batches are computed.
+    void replay_passes(bool replays) noexcept { replays_ = replays; }
     /// The next batch is computed in float32 too, where it would not be anyway.
     void compare_next_batch() noexcept { compare_next_ = true; }
     const ArithmeticError& arithmetic_error() const noexcept { return arithmetic_error_; }
@@ -121,7 +123,8 @@ private:
     void run_pass(Pass& pass, std::int64_t rows, Arithmetic arithmetic, Workspace& workspace) const;
     void place_outputs(const Job& job, ConstBatch outputs, std::int64_t first_row,
                        std::int64_t rows, Workspace& workspace) const;
-    void compute(const InputBatch& batch, Arithmetic arithmetic, Workspace& workspace) const;
+    void compute(std::int64_t rows, Arithmetic arithmetic, Workspace& workspace) const;
+    void compute_or_replay(std::int64_t rows, Workspace& workspace) const;
     bool begin_comparison(const InputBatch& batch, Workspace& workspace);
     void blank_invalid_rows(const InputBatch& batch, Workspace& workspace) const;
     void send_back(const InputBatch& batch, ForwardWants sent, bool is_compared,
@@ -144,6 +147,7 @@ private:
     std::size_t area_count_ = 0;
     Arithmetic arithmetic_ = Arithmetic::float32;
     bool compare_next_ = false;
+    bool replays_ = false;
     ArithmeticError arithmetic_error_;
 
     PlacedArray<std::int32_t> member_first_;  // of the unfolded units, by area

@@ -371,7 +371,10 @@ std::optional<StagePlan> next_stage(Run& run, CampaignInputs& inputs, const Stag
     if (stage && stage->reads_stimuli && run.campaign.schedule.largest_batch &&
         executor.wants_whole_batches())
         plan_with(choose_batch(store_file(run, *stage), *stage, executor, run.communicator));
-    if (stage) stage->forward->multiply_in(run.campaign.schedule.arithmetic);
+    if (stage) {
+        stage->forward->multiply_in(run.campaign.schedule.arithmetic);
+        stage->forward->replay_passes(run.campaign.run.replay);
+    }
     return stage;
 }
 

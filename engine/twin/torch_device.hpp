@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "engine/device/executor.hpp"
 
@@ -13,6 +14,21 @@ void open_gpu_library();
 /// Makes this thread's networks work in the order of the executor's stream, in full float32 and
 /// with algorithms that repeat their bits. Throws Error(device) where LibTorch cannot use the GPU.
 void use_for_networks(const Executor& executor);
+
+/// Work on networks that can be given again and again at the cost of one call.
+class RecordedWork {
+public:
+    virtual ~RecordedWork() = default;
+    /// In the order of the executor's stream. Throws Error(device).
+    virtual void give() = 0;
+};
+
+/// Work that always reads and writes the same places of the executor, which must outlive the
+/// recording, and never waits. It must have been done twice before: libraries choose their
+/// workspaces then. On a GPU it is called once, and what it gives to the stream is recorded, not
+/// run (a CUDA graph); its temporary memory is kept as long as the recording. Elsewhere giving
+/// means calling it. Nothing, with a warning, where a GPU cannot record it.
+std::unique_ptr<RecordedWork> record(const Executor& executor, std::function<void()> work);
 
 /// Gives back what LibTorch keeps of the GPU's memory for later.
 void give_back_unused_memory(const Executor& executor);

@@ -1,5 +1,8 @@
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include <ATen/Context.h>
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -8,8 +11,10 @@
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 
-#include "engine/device/device_error.hpp"
+#include "engine/base/log.hpp"
+#include "engine/device/cuda_check.hpp"
 #include "engine/device/gpus.hpp"
+#include "engine/twin/called_again.hpp"
 #include "engine/twin/torch_device.hpp"
 
 namespace twinscreen {
@@ -44,7 +49,83 @@ void ask_for_repeatable_bits()
     context.setDeterministicFillUninitializedMemory(false);
 }
 
+/// Names of memory that recordings keep; nobody else in this program records.
+c10::cuda::MempoolId_t next_pool()
+{
+    static std::atomic<std::uint64_t> last{0};
+    return {++last, 0};
+}
+
+class RecordedGraph final : public RecordedWork {
+public:
+    explicit RecordedGraph(const Executor& executor)
+        : stream_(static_cast<cudaStream_t>(executor.native_stream())),
+          ordinal_(static_cast<c10::DeviceIndex>(executor.ordinal())),
+          pool_(next_pool())
+    {
+    }
+    ~RecordedGraph() override
+    {
+        if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
+        if (has_pool_) c10::cuda::CUDACachingAllocator::releasePool(ordinal_, pool_);
+    }
+    RecordedGraph(const RecordedGraph&) = delete;
+    RecordedGraph& operator=(const RecordedGraph&) = delete;
+
+    void give() override
+    {
+        cuda_check(cudaGraphLaunch(graph_, stream_), "giving recorded work to the GPU");
+    }
+
+    void record(const std::function<void()>& work)
+    {
+        c10::cuda::CUDACachingAllocator::beginAllocateToPool(
+            ordinal_, pool_, [this](cudaStream_t stream) { return stream == stream_; });
+        has_pool_ = true;
+        cudaGraph_t recorded = nullptr;
+        try {
+            // Readers may allocate pinned memory meanwhile: this thread alone records.
+            cuda_check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), doing);
+            work();
+            cuda_check(cudaStreamEndCapture(stream_, &recorded), doing);
+        } catch (...) {
+            cudaStreamEndCapture(stream_, &recorded);
+            if (recorded != nullptr) cudaGraphDestroy(recorded);
+            cudaGetLastError();  // it is told here; the next call must not find it again
+            c10::cuda::CUDACachingAllocator::endAllocateToPool(ordinal_, pool_);
+            throw;
+        }
+        c10::cuda::CUDACachingAllocator::endAllocateToPool(ordinal_, pool_);
+        const cudaError_t code = cudaGraphInstantiate(&graph_, recorded, 0);
+        cudaGraphDestroy(recorded);
+        cuda_check(code, doing);
+    }
+
+private:
+    static constexpr const char* doing = "recording the pass of a batch";
+
+    cudaStream_t stream_;
+    c10::DeviceIndex ordinal_;
+    c10::cuda::MempoolId_t pool_;
+    bool has_pool_ = false;
+    cudaGraphExec_t graph_ = nullptr;
+};
+
 }  // namespace
+
+std::unique_ptr<RecordedWork> record(const Executor& executor, std::function<void()> work)
+{
+    if (executor.space() == MemorySpace::host)
+        return std::make_unique<CalledAgain>(std::move(work));
+    auto graph = std::make_unique<RecordedGraph>(executor);
+    try {
+        with_device_errors(executor, [&] { graph->record(work); });
+        return graph;
+    } catch (const Error& error) {
+        spdlog::warn("the pass of a batch is given to the GPU step by step: {}", error.what());
+        return nullptr;
+    }
+}
 
 void open_gpu_library()
 {

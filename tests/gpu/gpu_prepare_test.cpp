@@ -43,7 +43,8 @@ std::vector<float> inputs_made_by(Executor& executor, const InputTransform& canv
     const std::vector<InputTransform> canvases{canvas};
     const std::vector<Batch> inputs{made.view()};
 
-    prepare_batch(batch, canvases, inputs, executor);
+    BatchPreparation preparation(executor);
+    preparation.prepare(batch, canvases, inputs);
     executor.copy(seen.view(), made.view());
     executor.synchronize();
 
@@ -79,10 +80,37 @@ TEST(GpuPrepareImages, DoesNotWaitForTheDevice)
                               canvases[0].row_shape().with_rows(batch.pictures->rows()));
     const std::vector<Batch> inputs{made.view()};
 
-    prepare_batch(batch, canvases, inputs, *gpu);
+    BatchPreparation preparation(*gpu);
+    preparation.prepare(batch, canvases, inputs);
 
     EXPECT_EQ(gpu->waits(), 0U);
     gpu->synchronize();
+}
+
+TEST(GpuPrepareImages, ABatchThatTravelsBesideAnotherDoesNotDisturbIt)
+{
+    const VisibleGpus gpus = visible_gpus();
+    if (gpus.names.empty()) GTEST_SKIP() << gpus.why_none;
+    const auto gpu = make_gpu_executor(0);
+    const InputTransform canvas = test::canvas_of(3, 64, 64, Fit::cover);
+    const std::vector<InputTransform> canvases{canvas};
+    const std::vector<float> wanted = inputs_made_by(*gpu, canvas);
+    const InputBatch batch = batch_for(canvas, *gpu);
+    const Shape shape = canvas.row_shape().with_rows(batch.pictures->rows());
+    BatchPreparation preparation(*gpu);
+    std::vector<ExecutorMemory> made;
+    std::vector<ExecutorMemory> seen;
+    for (int turn = 0; turn < 7; ++turn) {
+        made.emplace_back(*gpu, ElementType::f32, shape);
+        seen.emplace_back(*gpu, ElementType::f32, shape, ExecutorMemory::Place::pinned);
+        const std::vector<Batch> inputs{made.back().view()};
+        preparation.prepare(batch, canvases, inputs);
+        gpu->copy(seen.back().view(), made.back().view());
+    }
+    gpu->synchronize();
+
+    for (const ExecutorMemory& inputs : seen)
+        EXPECT_EQ(std::memcmp(inputs.view().data, wanted.data(), wanted.size() * sizeof(float)), 0);
 }
 
 }  // namespace

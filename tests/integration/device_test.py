@@ -121,6 +121,13 @@ measures = ["moments", "top_k", "histogram"MORE]
         assert values.tobytes() == stores["sent"][name].tobytes(), name
 
 
+def replayed_passes_have_the_same_bytes(place):
+    for name, more in (("replayed", ()), ("replayed_low", ("--set", "run.precision=bfloat16"))):
+        go_on(place, name, "emulated", more=("--set", "run.replay=true", *more))
+        go_on(place, name + "_not", "emulated", more=more)
+        assert content_hash(place / name) == content_hash(place / (name + "_not"))
+
+
 def lower_precision_is_told_with_its_error(place):
     go_on(place, "float32", "emulated")
     exact = columns_of(place / "float32")["response"].astype("f8")
@@ -227,7 +234,7 @@ def main():
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
             what_is_folded_where_it_is_computed_is_what_is_stored,
-            lower_precision_is_told_with_its_error, a_killed_job_goes_on_with_the_same_bytes,
+            replayed_passes_have_the_same_bytes, lower_precision_is_told_with_its_error, a_killed_job_goes_on_with_the_same_bytes,
             a_store_stays_with_its_device,
             a_batch_that_does_not_fit_is_told_with_one_that_does,
             the_largest_batch_that_fits_is_found_and_kept,

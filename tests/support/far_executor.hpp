@@ -20,6 +20,7 @@ public:
     void* allocate_pinned(std::size_t bytes) override { return host_->allocate_pinned(bytes); }
     void deallocate_pinned(void* block) noexcept override { host_->deallocate_pinned(block); }
     void copy(Batch to, ConstBatch from) override { host_->copy(to, from); }
+    void upload(Batch to, ConstBatch from, Milestone&) override { copy(to, from); }
     std::unique_ptr<Milestone> make_milestone() override { return host_->make_milestone(); }
     void synchronize() override { ++waits_; }
     std::uint64_t waits() const noexcept override { return waits_; }

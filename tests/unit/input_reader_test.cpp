@@ -100,7 +100,7 @@ Rows read_rows(const StimulusSource& source, const ReaderSettings& settings)
             views.push_back(made.back().view());
         }
         if (settings.pack_for != nullptr)
-            prepare_batch(*batch, canvases, views, *settings.pack_for);
+            BatchPreparation(*settings.pack_for).prepare(*batch, canvases, views);
         for (std::size_t canvas = 0; canvas < canvases.size(); ++canvas)
             add_rows(*batch,
                      settings.pack_for != nullptr ? ConstBatch(views[canvas])
@@ -158,7 +158,7 @@ TEST(InputReader, PaddingOfAPackedBatchIsZeros)
     const std::vector<Batch> views{inputs.view()};
 
     while (const InputBatch* batch = stream.next())
-        prepare_batch(*batch, canvases, views, *executor);
+        BatchPreparation(*executor).prepare(*batch, canvases, views);
 
     const std::vector<float> wanted{8, 8, 8, 8, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 0, 0};
     EXPECT_TRUE(std::ranges::equal(inputs.values<float>(), wanted));

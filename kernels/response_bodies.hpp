@@ -69,6 +69,21 @@ struct BlankRows {
     }
 };
 
+struct AddShares {
+    const float* values;  // [rows, columns]
+    std::int64_t columns;
+    float share;
+    float* sums;  // at the first column and the area
+    std::int64_t items;
+    std::int64_t areas;
+
+    TWINSCREEN_FUNCTION void operator()(std::int64_t index) const
+    {
+        const std::int64_t at = index / columns * items + index % columns;
+        sums[at * areas] += share * values[index];
+    }
+};
+
 struct ClearBytes {
     std::uint8_t* bytes;
 

@@ -46,6 +46,14 @@ void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units,
                        values_of<float>(areas).data(), columns_of(areas)});
 }
 
+void add_shares(ConstBatch values, float share, Batch sums, std::int64_t area, Executor& executor)
+{
+    launch(executor, values.shape.count(),
+           AddShares{data_of<float>(values), columns_of(values), share,
+                     values_of<float>(sums).data() + area, sums.shape.extent[1],
+                     sums.shape.extent[2]});
+}
+
 void blank_rows(ConstBatch valid, Batch table, Executor& executor)
 {
     launch(

@@ -41,6 +41,12 @@ struct AreaMembers {
 void finish_areas(ConstBatch sums, const AreaMembers& members, ConstBatch units, Batch areas,
                   Executor& executor);
 
+/// sums[row][column][area] += share * values[row][column].
+///
+/// values  f32 [rows, columns]
+/// sums    f32 [at least rows, at least columns, areas]
+void add_shares(ConstBatch values, float share, Batch sums, std::int64_t area, Executor& executor);
+
 /// NaN in rows of what could not be read.
 ///
 /// valid  u8 [at least rows], 0 where a row is blanked

@@ -29,6 +29,19 @@ void row_products(const FloatRows& a, const FloatRows& b, float* products)
     at::mm_out(out, tensor_on(a), tensor_on(b).t());
 }
 
+void row_products(ConstBatch a, ConstBatch b, Batch products, Executor& executor)
+{
+    const c10::InferenceMode no_gradients;
+    const at::DeviceType device = executor.space() == MemorySpace::host ? at::kCPU : at::kCUDA;
+    const auto tensor = [device](const void* values, const Shape& shape) {
+        TWINSCREEN_REQUIRE(shape.rank == 2, internal, "products of rows of shape {}", shape.text());
+        return at::from_blob(const_cast<void*>(values), {shape.extent[0], shape.extent[1]},
+                             at::TensorOptions().dtype(at::kFloat).device(device));
+    };
+    at::Tensor out = tensor(products.data, products.shape);
+    at::mm_out(out, tensor(a.data, a.shape), tensor(b.data, b.shape).t());
+}
+
 void add_column_products(const FloatRows& a, const FloatRows& b, double* sums)
 {
     const c10::InferenceMode no_gradients;

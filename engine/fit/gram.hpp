@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/device/executor.hpp"
+
 namespace twinscreen {
 
 /// Rows of floats that lie `stride` apart. A view.
@@ -20,6 +22,13 @@ struct FloatRows {
 /// b         [rows of b, width]
 /// products  [rows of a, rows of b]
 void row_products(const FloatRows& a, const FloatRows& b, float* products);
+
+/// The same where an executor works, in the order of its stream, in memory that is the executor's.
+///
+/// a         f32 [rows of a, width]
+/// b         f32 [rows of b, width]
+/// products  f32 [rows of a, rows of b]
+void row_products(ConstBatch a, ConstBatch b, Batch products, Executor& executor);
 
 /// sums[i, j] += sum over rows of a[row, i] b[row, j], in double. Independent; bits as above.
 ///

@@ -66,5 +66,10 @@ TEST_F(GpuReadouts, RowsThatAreNotValidBecomeNan)
     EXPECT_TRUE(same_bits(test::blanked(*gpu_), test::blanked(*host_)));
 }
 
+TEST_F(GpuReadouts, SharesOfAreasHaveEveryBitOfTheHost)
+{
+    EXPECT_TRUE(same_bits(test::shared_sums(*gpu_), test::shared_sums(*host_)));
+}
+
 }  // namespace
 }  // namespace twinscreen

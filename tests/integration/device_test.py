@@ -69,6 +69,8 @@ def every_experiment_gives_its_bytes_on_any_number_of_ranks(place):
     without_twins = "[[stimuli]]" + same_bits_test.INPUTS.split("[[stimuli]]")[1]
     texts = {name: same_bits_test.INPUTS + text
              for name, text in same_bits_test.EXPERIMENTS.items()}
+    texts["relational_control_stored"] = texts["relational_control"].replace(
+        "generations = 20", 'generations = 20\nsimilarities = "stored"')
     texts["baselines"] = without_twins + same_bits_test.EXPERIMENTS["encoding_score"]
     for name, text in texts.items():
         campaign = place.write(f"{name}.toml", text)
@@ -153,6 +155,23 @@ def lower_precision_is_told_with_its_error(place):
         "run.device=cpu"))
 
 
+def similarities_of_pictures_are_those_of_the_processor(place):
+    """After the experiments: of the responses there."""
+    campaign, found = place / "relational_control_stored.toml", {}
+    for device in ("cpu", "emulated"):
+        store = place / f"similarities_{device}"
+        run("run", campaign, "--out", store, "--set", f"run.device='{device}'")
+        with h5py.File(store / "similarity.h5") as file:
+            found[device] = {name: values[()] for name, values in file["columns"].items()}
+    for name, wanted in found["cpu"].items():
+        off = np.abs(found["emulated"][name] - wanted)
+        below = np.tri(*wanted.shape[:2], k=-1, dtype=bool)
+        print(f"  {name} {wanted.shape}: largest difference {np.nanmax(off):.1e}")
+        assert np.isfinite(wanted[below]).all() and (off[below] < 1e-5).all()
+        assert np.isnan(found["emulated"][name][~below]).all()
+        assert np.nanmax(np.abs(wanted)) > 0.5
+
+
 def a_killed_job_goes_on_with_the_same_bytes(place):
     with start("run", place / "campaign.toml", "--out", place / "killed", "--set",
                "run.device='emulated'", ranks=2) as job:
@@ -233,6 +252,7 @@ def main():
         harness.run_checks(
             place, answers_are_those_of_the_processor, bytes_depend_on_no_number_of_ranks,
             every_experiment_gives_its_bytes_on_any_number_of_ranks,
+            similarities_of_pictures_are_those_of_the_processor,
             what_is_folded_where_it_is_computed_is_what_is_stored,
             replayed_passes_have_the_same_bytes, lower_precision_is_told_with_its_error, a_killed_job_goes_on_with_the_same_bytes,
             a_store_stays_with_its_device,

@@ -271,6 +271,19 @@ struct FoldsCase {
     }
 };
 
+/// Shares of two tables [2, 3] in area 1 of sums [2, 5, 2].
+inline std::vector<float> shared_sums(Executor& executor)
+{
+    const ExecutorMemory sums = placed(executor, std::vector<float>(20, 100.0F), {2, 5, 2});
+    for (const float share : {0.5F, 0.25F}) {
+        const ExecutorMemory values =
+            placed<float>(executor, {1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {2, 3});
+        add_shares(values.view(), share, sums.view(), 1, executor);
+        executor.synchronize();
+    }
+    return fetched<float>(executor, sums);
+}
+
 /// Rows 1 and 2 of three are not valid.
 inline std::vector<float> blanked(Executor& executor)
 {

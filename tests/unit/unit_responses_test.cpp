@@ -142,5 +142,18 @@ TEST(ResponseRows, ThatAreNotValidBecomeNan)
     for (std::size_t at = 2; at < 6; ++at) EXPECT_TRUE(std::isnan(found[at]));
 }
 
+TEST(ResponseRows, AreAddedToAnAreaWithTheirShare)
+{
+    const auto found = test::shared_sums(*make_emulated_executor());
+
+    for (std::size_t row = 0; row < 2; ++row)
+        for (std::size_t column = 0; column < 5; ++column) {
+            const std::size_t at = (row * 5 + column) * 2;
+            const float value = column < 3 ? float(row * 3 + column + 1) : 0.0F;
+            EXPECT_EQ(found[at], 100.0F);
+            EXPECT_EQ(found[at + 1], 100.0F + 0.75F * value);
+        }
+}
+
 }  // namespace
 }  // namespace twinscreen

@@ -7,6 +7,7 @@
 #include "engine/config/csv.hpp"
 #include "engine/run/progress.hpp"
 #include "experiments/relational_control/columns.hpp"
+#include "experiments/relational_control/multivariate/device_similarity.hpp"
 
 namespace twinscreen {
 namespace {
@@ -92,6 +93,25 @@ void SimilarityStage::run(const Shard& shard, ShardTools& tools)
     std::vector<OwnedBatch> views;
     for (std::size_t view = 0; view < views_.views.size(); ++view)
         views.emplace_back(ElementType::f32, Shape{extent(rows), extent(items), extent(areas)});
+    const ItemRange range{ItemId{first}, rows};
+    if (!similarities_on(tools.executor, study_, patterns_, views_, range, views))
+        compute_here(range, tools.check_stop, views);
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    for (std::size_t view = 0; view < views.size(); ++view) {
+        const auto values = views[view].values<float>();
+        for (std::size_t row = 0; row < rows; ++row)
+            std::ranges::fill(
+                values.subspan((row * items + first + row) * areas, (items - first - row) * areas),
+                nan);
+        tools.write(ColumnId{static_cast<std::uint32_t>(view)}, std::move(views[view]));
+    }
+}
+
+void SimilarityStage::compute_here(ItemRange range, const std::function<void()>& check_stop,
+                                   std::vector<OwnedBatch>& views) const
+{
+    const std::size_t items = patterns_.items();
+    const std::size_t first = index_of(range.first), rows = range.count;
     std::vector<std::vector<float>> row_rooms(study_.populations.size());
     std::vector<FloatRows> mine;
     for (std::size_t at = 0; at < study_.populations.size(); ++at)
@@ -104,22 +124,13 @@ void SimilarityStage::run(const Shard& shard, ShardTools& tools)
         block.first_column = column;
         block.columns = std::min(column_block, first + rows - column);
         for (std::size_t at = 0; at < study_.populations.size(); ++at) {
-            tools.check_stop();
+            check_stop();
             row_products(mine[at],
                          patterns_.rows(study_.populations[at], column, block.columns, column_room),
                          block.products[at].data());
         }
         for (std::size_t view = 0; view < views.size(); ++view)
             write_block(views_.views[view], block, items, views[view].values<float>());
-    }
-    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
-    for (std::size_t view = 0; view < views.size(); ++view) {
-        const auto values = views[view].values<float>();
-        for (std::size_t row = 0; row < rows; ++row)
-            std::ranges::fill(
-                values.subspan((row * items + first + row) * areas, (items - first - row) * areas),
-                nan);
-        tools.write(ColumnId{static_cast<std::uint32_t>(view)}, std::move(views[view]));
     }
 }
 

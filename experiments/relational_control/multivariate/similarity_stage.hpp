@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+#include <vector>
+
 #include "experiments/relational_control/control_stage.hpp"
 #include "experiments/relational_control/multivariate/similarity_views.hpp"
 #include "experiments/relational_control/responses/patterns.hpp"
@@ -26,6 +29,9 @@ public:
     std::string outlook() const override;
 
 private:
+    void compute_here(ItemRange range, const std::function<void()>& check_stop,
+                      std::vector<OwnedBatch>& views) const;
+
     const SearchSettings& search_;
     const Study& study_;
     const SimilarityViews& views_;

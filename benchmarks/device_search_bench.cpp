@@ -1,19 +1,23 @@
 // Genetic search for sets of 50 images where a GPU works, or the way of a GPU on the processor
 // where there is none: steps one by one and the default pair of chains, beside the search on one
-// core.
+// core. Then the similarities of all pictures, shard by shard.
 //
-// usage: device_search_bench [--items N] [--generations N] [--host-generations N] [--emulated]
-//                            [--json FILE]
+// usage: device_search_bench [--items N] [--generations N] [--host-generations N] [--pictures N]
+//                            [--units N] [--emulated] [--json FILE]
 
 #include <fstream>
 #include <map>
 #include <memory>
+#include <numeric>
 
 #include "benchmarks/bench_support.hpp"
 #include "benchmarks/device_figures.hpp"
 #include "benchmarks/rnc_study.hpp"
 #include "engine/base/memory.hpp"
 #include "engine/device/gpus.hpp"
+#include "engine/twin/bundle.hpp"
+#include "engine/twin/torch_device.hpp"
+#include "experiments/relational_control/multivariate/device_similarity.hpp"
 #include "experiments/relational_control/search/device_memory.hpp"
 #include "experiments/relational_control/search/device_pairs.hpp"
 #include "experiments/relational_control/search/set_search.hpp"
@@ -29,6 +33,8 @@ struct Options {
     std::uint32_t items = 26'107;
     std::uint32_t generations = 2000;
     std::uint32_t host_generations = 100;
+    std::uint32_t pictures = 73'000;  // of the similarities of all pictures
+    std::uint32_t units = 1000;       // likewise
     bool emulated = false;
     std::string json;
 };
@@ -39,7 +45,9 @@ Options options_of(std::span<char*> arguments)
     const std::map<std::string, std::uint32_t*> numbers{
         {"--items", &options.items},
         {"--generations", &options.generations},
-        {"--host-generations", &options.host_generations}};
+        {"--host-generations", &options.host_generations},
+        {"--pictures", &options.pictures},
+        {"--units", &options.units}};
     for (std::size_t at = 1; at < arguments.size(); ++at) {
         const std::string name = arguments[at];
         if (name == "--emulated") {
@@ -56,9 +64,10 @@ Options options_of(std::span<char*> arguments)
         else
             *number->second = static_cast<std::uint32_t>(std::stoul(value));
     }
-    TWINSCREEN_REQUIRE(
-        options.items >= 100 && options.generations >= 1 && options.host_generations >= 1, config,
-        "at least 100 items and one generation");
+    TWINSCREEN_REQUIRE(options.items >= 100 && options.generations >= 1 &&
+                           options.host_generations >= 1 && options.pictures >= 100 &&
+                           options.units >= 2,
+                       config, "at least 100 items, 100 pictures, two units and one generation");
     return options;
 }
 
@@ -208,10 +217,47 @@ void measure_searches(PairSimilarity& similarity, DevicePairs& pairs, double upl
     TWINSCREEN_REQUIRE(is_same, internal, "the search is not that of the host");
 }
 
+/// Every two of so many pictures in one area, shard by shard as a run computes them, without the
+/// store: the strict lower triangle, brought to the host.
+void measure_similarities(const Options& options, Executor& executor, Figures& figures)
+{
+    const MadePatterns made(options.pictures, options.units);
+    Study study;
+    study.areas = {"area"};
+    study.populations = {{"subject", 0, 0, std::vector<std::size_t>(options.units)}};
+    Patterns patterns;
+    patterns.values = made.area(0).values;
+    patterns.columns = options.units;
+    patterns.images.resize(options.pictures);
+    std::iota(patterns.images.begin(), patterns.images.end(), 0U);
+    const SimilarityViews views{{{"all", {{{0, 1.0}}}}}, {0}, {0}};
+    constexpr std::uint64_t shard = 256;
+    const auto compute = [&](std::uint64_t first) {
+        const std::uint64_t rows = std::min<std::uint64_t>(shard, options.pictures - first);
+        std::vector<OwnedBatch> found;
+        found.emplace_back(ElementType::f32, Shape{static_cast<std::int64_t>(rows),
+                                                   std::int64_t{options.pictures}, 1});
+        similarities_on(executor, study, patterns, views, {ItemId{first}, rows}, found);
+    };
+    fmt::print("similarities of {} pictures, patterns of {} units:\n", options.pictures,
+               options.units);
+    figures.add("patterns taken over, first shard", seconds_of([&] { compute(0); }), "s");
+    const double seconds = seconds_of([&] {
+        for (std::uint64_t first = 0; first < options.pictures; first += shard) compute(first);
+    });
+    const double pairs = 0.5 * double(options.pictures) * (double(options.pictures) - 1.0);
+    figures.add("all shards", seconds, "s");
+    figures.add("pairs", pairs / seconds, "pairs/s");
+    executor.kept().reset();
+}
+
 void run(const Options& options)
 {
+    open_gpu_library();
+    set_compute_threads(usable_cores());
     Figures figures;
     const auto executor = chosen_executor(options.emulated, figures);
+    use_for_networks(*executor);
     figures.add("items", options.items, "");
     figures.add("set_size", SearchSettings{}.set_size, "");
     figures.add("generations", options.generations, "");
@@ -234,6 +280,9 @@ void run(const Options& options)
     Figures of_patterns;
     measure_steps(*factors, options.items, of_patterns);
     figures.add_part("patterns_of_200_units", of_patterns);
+    Figures of_pictures;
+    measure_similarities(options, *executor, of_pictures);
+    figures.add_part("similarities", of_pictures);
     if (!options.json.empty()) figures.write(options.json);
 }
 

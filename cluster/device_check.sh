@@ -59,7 +59,7 @@ unpacked=$work/packages
 rm -rf -- "$work"
 mkdir -p -- "$work/logs" "$work/figures" "$(dirname -- "$out")"
 # Steps beside the build take this long at most; benchmarks share what is left after the tests.
-unpack_limit=60 configure_limit=60 test_limit=90 bundle_limit=40 benchmark_limit=60 report_time=5
+unpack_limit=60 configure_limit=60 test_limit=90 bundle_limit=40 benchmark_limit=60 run_limit=150 report_time=5
 build_limit=$((seconds - unpack_limit - configure_limit - test_limit - bundle_limit - benchmark_limit))
 
 seconds_left() { echo $((seconds - SECONDS - report_time)); }
@@ -140,16 +140,26 @@ make_bundles()
     done
 }
 
-# run_benchmark NAME: with a watch on the clocks, as nobody sets them.
+# benchmark_command NAME: its program and arguments, a line each.
+benchmark_command()
+{
+    case $1 in
+        device_runs.py)
+            printf '%s\n' python3 "$twinscreen_root/benchmarks/device_runs.py" "$build/twinscreen" "$work/bundles" ;;
+        device_forward_bench) printf '%s\n' "$build/benchmarks/$1" --bundles "$work/bundles" ;;
+        *) printf '%s\n' "$build/benchmarks/$1" ;;
+    esac
+}
+
+# run_benchmark NAME LIMIT: with a watch on the clocks, as nobody sets them.
 run_benchmark()
 {
-    local name=$1 watch
+    local name=$1 limit=$2 watch command
+    mapfile -t command < <(benchmark_command "$name")
     nvidia-smi --query-gpu=index,clocks.sm,clocks.mem,power.draw,temperature.gpu --format=csv,noheader,nounits \
         --loop-ms=500 > "$work/figures/$name.clocks" 2> /dev/null &
     watch=$!
-    local options=(--json "$work/figures/$name.json")
-    [[ $name != device_forward_bench ]] || options+=(--bundles "$work/bundles")
-    timed "$name" "$benchmark_limit" "$build/benchmarks/$name" "${options[@]}" || true
+    timed "$name" "$limit" "${command[@]}" --json "$work/figures/$name.json" || true
     kill "$watch" 2> /dev/null || true
     wait "$watch" 2> /dev/null || true
 }
@@ -163,7 +173,7 @@ mapfile -t arguments < <(configure_arguments)
 mapfile -t benchmarks < <(present_benchmarks)
 is_built=1
 timed configure "$configure_limit" cmake "${arguments[@]}" \
-    && timed build "$build_limit" cmake --build "$build" --parallel "$(nproc)" --target tests_gpu "${benchmarks[@]}" \
+    && timed build "$build_limit" cmake --build "$build" --parallel "$(nproc)" --target tests_gpu twinscreen "${benchmarks[@]}" \
         -- -k 0 || is_built=0
 
 if ! nvidia-smi -L > /dev/null 2>&1; then
@@ -182,6 +192,7 @@ export TWINSCREEN_BUNDLES=$work/bundles
 timed tests "$test_limit" ctest --test-dir "$build" --label-regex '^gpu$' --output-on-failure --no-tests=error \
     --timeout 60 --output-junit "$work/figures/tests.xml" || true
 for name in "${benchmarks[@]}"; do
-    [[ ! -x $build/benchmarks/$name ]] || run_benchmark "$name"
+    [[ ! -x $build/benchmarks/$name ]] || run_benchmark "$name" "$benchmark_limit"
 done
+[[ ! -x $build/twinscreen ]] || run_benchmark device_runs.py "$run_limit"
 report

@@ -59,7 +59,7 @@ unpacked=$work/packages
 rm -rf -- "$work"
 mkdir -p -- "$work/logs" "$work/figures" "$(dirname -- "$out")"
 # Steps beside the build take this long at most; benchmarks share what is left after the tests.
-unpack_limit=60 configure_limit=60 test_limit=90 bundle_limit=40 benchmark_limit=60 run_limit=150 report_time=5
+unpack_limit=60 configure_limit=60 test_limit=90 bundle_limit=80 benchmark_limit=60 run_limit=150 report_time=5
 build_limit=$((seconds - unpack_limit - configure_limit - test_limit - bundle_limit - benchmark_limit))
 
 seconds_left() { echo $((seconds - SECONDS - report_time)); }
@@ -129,14 +129,27 @@ unpack()
     use_offline_packages
 }
 
-# Networks of common shapes with random weights, where python3 holds torchvision: speed does not depend on them.
+# made_network NAME FOLDER [OPTION...]: a network of torchvision with random weights; speed does not depend on them.
+made_network()
+{
+    local name=$1 folder=$2
+    shift 2
+    PYTHONDONTWRITEBYTECODE=1 python3 "$twinscreen_root/engine/twin/converters/export_model.py" torch \
+        "torchvision.models:$name" "$folder" --name "$name" --mean 123.675,116.28,103.53 --scale 58.395,57.12,57.375 "$@"
+}
+
+# Where python3 holds torchvision: two networks of common shapes, and readouts of 1 and of 8 subjects on one of them.
 make_bundles()
 {
-    local name
-    for name in resnet50 vit_b_32; do
-        PYTHONDONTWRITEBYTECODE=1 python3 "$twinscreen_root/engine/twin/converters/export_model.py" torch \
-            "torchvision.models:$name" "$work/bundles/$name" --name "$name" \
-            --mean 123.675,116.28,103.53 --scale 58.395,57.12,57.375 || return
+    local subjects readouts
+    made_network resnet50 "$work/bundles/resnet50" || return
+    made_network vit_b_32 "$work/bundles/vit_b_32" || return
+    made_network resnet50 "$work/features" --tap view || return
+    for subjects in 1 8; do
+        readouts=$work/readouts_$subjects.safetensors
+        python3 "$twinscreen_root/benchmarks/made_readouts.py" "$readouts" --subjects "$subjects" || return
+        PYTHONDONTWRITEBYTECODE=1 python3 "$twinscreen_root/engine/twin/converters/convert_readouts.py" "$readouts" \
+            "$work/features" "$work/bundles/resnet50_subjects_$subjects" --tap view || return
     done
 }
 
@@ -185,7 +198,7 @@ fi
 gpu_query index,name,uuid,driver_version,compute_cap,memory.total,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.limit,ecc.mode.current \
     > "$work/figures/gpus.csv"
 mkdir -p -- "$work/bundles"
-export -f make_bundles
+export -f made_network make_bundles
 export twinscreen_root work
 timed bundles "$bundle_limit" bash -c make_bundles || true
 export TWINSCREEN_BUNDLES=$work/bundles

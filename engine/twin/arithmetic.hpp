@@ -4,8 +4,8 @@
 
 namespace twinscreen {
 
-/// How networks multiply where they take whole batches. Sums are float32 in every case, and so is
-/// whatever follows the network.
+/// The type of what convolutions and matrix products of networks take and give where they take
+/// whole batches. They add up in float32 in every case; whatever follows the network is float32.
 ///
 ///   float32    24 bits of mantissa
 ///   tf32       11 bits, range of float32; on NVIDIA GPUs, elsewhere as float32

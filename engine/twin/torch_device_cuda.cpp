@@ -35,13 +35,16 @@ void ask_for_repeatable_products()
     setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", keep_what_is_there);
 }
 
-/// Full float32: no TF32, which keeps 10 of the 23 bits. The same bits at every run: no algorithm
+/// Full float32: no TF32, which keeps 10 of the 23 bits, and no sums in less where 16 bits are
+/// multiplied. The same bits at every run: no algorithm
 /// that is chosen by a stopwatch, none that adds in the order of arrival.
 void ask_for_repeatable_bits()
 {
     at::Context& context = at::globalContext();
     context.setAllowTF32CuBLAS(false);
     context.setAllowTF32CuDNN(false);
+    context.setAllowFP16ReductionCuBLAS(false);
+    context.setAllowBF16ReductionCuBLAS(false);
     context.setBenchmarkCuDNN(false);
     context.setDeterministicCuDNN(true);
     constexpr bool only_warn = false;

@@ -149,6 +149,9 @@ public:
     virtual std::vector<std::string> outlook(const CampaignInputs&) const { return {}; }
     /// The stimuli that a shard needs. Independent, pure.
     virtual ItemRange reads(const Shard& shard) const { return shard.items; }
+    /// Before the first shard of a stage that has some to run: what the ranks bring together to
+    /// where they compute. Shards must not depend on it. Collective.
+    virtual void begin_stage(Communicator&, Executor&) {}
     /// Independent. A function of shard, seed, inputs and twins only.
     virtual void run_shard(const Shard& shard, ShardTools& tools) = 0;
     /// Rank 0, when every shard of the stage is sealed: the stage's summary, combined from the

@@ -227,6 +227,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     const StageState& state = sink.state();
     const bool is_root = run.communicator.rank() == 0;
     const Stopwatch elapsed;
+    run.campaign.experiment->begin_stage(run.communicator, *run.campaign.executor);
     const std::uint64_t left = state.open.size() + state.suspect.size();
     if (is_root)
         tools.monitor.reset(new Monitor{

@@ -13,6 +13,7 @@ public:
     virtual bool is_ready(const CampaignInputs&, const StageHistory&) { return true; }
     virtual StagePlan plan(const CampaignInputs&, const StageHistory&) = 0;
     virtual ItemRange reads(const Shard&) const { return {}; }
+    virtual void begin(Communicator&, Executor&) {}
     virtual void run(const Shard&, ShardTools&) = 0;
     virtual SummaryRows combine(const StageResults&) { return {}; }
     virtual std::vector<std::string> report(const StageResults&, const CampaignInputs&,

@@ -80,6 +80,10 @@ public:
     }
 
     ItemRange reads(const Shard& shard) const override { return current_->reads(shard); }
+    void begin_stage(Communicator& communicator, Executor& executor) override
+    {
+        current_->begin(communicator, executor);
+    }
     void run_shard(const Shard& shard, ShardTools& tools) override { current_->run(shard, tools); }
     SummaryRows combine(const StageResults& results) override { return current_->combine(results); }
     std::vector<std::string> report(const StageResults& results, const CampaignInputs& inputs,

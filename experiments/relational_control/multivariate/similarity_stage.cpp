@@ -70,6 +70,7 @@ StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory
                                  "Pearson correlation of patterns, mean over the view's "
                                  "populations; NaN where other >= item"});
     stage.plan.shard_items = rows_of_shard(views_.views.size() * stage.columns[0].row_bytes());
+    shard_items_ = stage.plan.shard_items;
     for (std::uint64_t shard = 0; shard < stage.plan.shards(); ++shard)
         stage.plan.relative_cost.push_back(static_cast<float>(shard + 1));
     stage.tables.axes = {{"areas", "area", study_.area_table()},
@@ -84,6 +85,11 @@ StagePlan SimilarityStage::plan(const CampaignInputs& inputs, const StageHistory
     stage.settings = {{"populations", study_.population_digest()},
                       {"views", Digest{}.add(csv_text(views_.table(study_))).hex()}};
     return stage;
+}
+
+void SimilarityStage::begin(Communicator& communicator, Executor& executor)
+{
+    bring_patterns(communicator, executor, study_, patterns_, views_, shard_items_);
 }
 
 void SimilarityStage::run(const Shard& shard, ShardTools& tools)

@@ -25,6 +25,7 @@ public:
 
     std::string name() const override { return stage_name; }
     StagePlan plan(const CampaignInputs&, const StageHistory&) override;
+    void begin(Communicator&, Executor&) override;
     void run(const Shard&, ShardTools&) override;
     std::string outlook() const override;
 
@@ -36,6 +37,7 @@ private:
     const Study& study_;
     const SimilarityViews& views_;
     Patterns patterns_;
+    std::uint64_t shard_items_ = 0;
 };
 
 }  // namespace twinscreen

@@ -129,22 +129,27 @@ def theirs(arguments, name, pictures, folder):
     try:
         found["compiled"] = their_run(arguments, torch.compile(network), pictures, folder)
     except Exception as failure:  # whatever its compilers raise
-        print(f"torch.compile failed: {str(failure).splitlines()[0]}", file=sys.stderr)
+        print(f"torch.compile failed: {failure!r}"[:300], file=sys.stderr)
     return found
 
 
-def measure(arguments, bundle, pictures, folder):
-    found = {}
+def measure_ours(arguments, bundle, pictures, folder, found):
     for way, settings in WAYS.items():
-        found[way] = our_run(arguments, bundle, pictures, folder, settings)
+        try:
+            found[way] = our_run(arguments, bundle, pictures, folder, settings)
+        except subprocess.CalledProcessError as failure:
+            found[way] = {"exit code": failure.returncode}
+            print(f"{bundle.name}, {way}: failed ({failure.returncode})", flush=True)
+            continue
         print(f"{bundle.name}, {way}: {found[way]['pictures per second']:.0f} pictures/s", flush=True)
-    peers = theirs(arguments, bundle.name, pictures, folder)
-    for way, rate in peers.items():
-        ratio = found["float32"]["pictures per second"] / rate
-        print(f"{bundle.name}, PyTorch {way}: {rate:.0f} pictures/s; ours is {ratio:.2f} times that",
+
+
+def measure_theirs(arguments, name, pictures, folder, found):
+    ours = found["float32"].get("pictures per second", float("nan"))
+    for way, rate in theirs(arguments, name, pictures, folder).items():
+        print(f"{name}, PyTorch {way}: {rate:.0f} pictures/s; ours is {ours / rate:.2f} times that",
               flush=True)
-        found[f"PyTorch {way}"] = {"pictures per second": rate, "ours by theirs, float32": ratio}
-    return found
+        found[f"PyTorch {way}"] = {"pictures per second": rate, "ours by theirs, float32": ours / rate}
 
 
 def main():
@@ -162,11 +167,20 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         pictures = Path(folder) / "pictures.npy"
         make_pictures(pictures, arguments.pictures)
-        for bundle in sorted(arguments.bundles.iterdir()):
-            if hasattr(torchvision.models, bundle.name):
-                found[bundle.name] = measure(arguments, bundle, pictures, Path(folder))
-                if arguments.json:  # also of a run that is ended before it is over
-                    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+        bundles = [bundle for bundle in sorted(arguments.bundles.iterdir())
+                   if hasattr(torchvision.models, bundle.name)]
+
+        def save():  # what there is, should this be ended before it is over
+            if arguments.json:
+                arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+
+        # Theirs come last: this process then holds on to the GPU.
+        for bundle in bundles:
+            measure_ours(arguments, bundle, pictures, Path(folder), found.setdefault(bundle.name, {}))
+            save()
+        for bundle in bundles:
+            measure_theirs(arguments, bundle.name, pictures, Path(folder), found[bundle.name])
+            save()
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ made_network()
         "torchvision.models:$name" "$folder" --name "$name" --mean 123.675,116.28,103.53 --scale 58.395,57.12,57.375 "$@"
 }
 
-# Where python3 holds torchvision: two networks of common shapes, and readouts of 1 and of 8 subjects on one of them.
+# Two networks of common shapes, and readouts of 1 and of 8 subjects on one of them.
 make_bundles()
 {
     local subjects readouts
@@ -200,12 +200,18 @@ gpu_query index,name,uuid,driver_version,compute_cap,memory.total,clocks.sm,cloc
 mkdir -p -- "$work/bundles"
 export -f made_network make_bundles
 export twinscreen_root work
-timed bundles "$bundle_limit" bash -c make_bundles || true
+has_torchvision=0
+python3 -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torchvision") is None)' && has_torchvision=1
+if ((has_torchvision)); then
+    timed bundles "$bundle_limit" bash -c make_bundles || true
+else
+    say "python3 holds no torchvision: its networks, and runs beside PyTorch, are left out"
+fi
 export TWINSCREEN_BUNDLES=$work/bundles
 timed tests "$test_limit" ctest --test-dir "$build" --label-regex '^gpu$' --output-on-failure --no-tests=error \
     --timeout 60 --output-junit "$work/figures/tests.xml" || true
 for name in "${benchmarks[@]}"; do
     [[ ! -x $build/benchmarks/$name ]] || run_benchmark "$name" "$benchmark_limit"
 done
-[[ ! -x $build/twinscreen ]] || run_benchmark device_runs.py "$run_limit"
+[[ ! -x $build/twinscreen ]] || ((!has_torchvision)) || run_benchmark device_runs.py "$run_limit"
 report

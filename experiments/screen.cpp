@@ -53,6 +53,8 @@ public:
         stage.tables.items = stage.plan.items;
         describe_stimuli(inputs, stage.tables);
         stage.settings = settings_;
+        // What measures gather there is about as large as what they write of a shard.
+        stage.device_bytes = 2 * bytes_in(Domain::shard);
         return stage;
     }
 

@@ -108,9 +108,10 @@ public:
         // A thread of its own starts at GPU 0, which may be another rank's.
         cuda_check(cudaSetDevice(ordinal_), "allocating pinned host memory");
         void* block = nullptr;
-        cuda_check(cudaMallocHost(&block, bytes),
-                   fmt::format("allocating {:.0f} MiB of pinned host memory",
-                               static_cast<double>(bytes) / mib));
+        const cudaError_t code = cudaMallocHost(&block, bytes);
+        if (code != cudaSuccess) cudaGetLastError();  // it is told here
+        cuda_check(code, fmt::format("allocating {:.0f} MiB of pinned host memory",
+                                     static_cast<double>(bytes) / mib));
         return block;
     }
     void deallocate_pinned(void* block) noexcept override
@@ -164,6 +165,14 @@ public:
         cuda_check(cudaMemGetInfo(&free, &total), "asking for the GPU's free memory");
         return free + pool_bytes(cudaMemPoolAttrReservedMemCurrent) -
                pool_bytes(cudaMemPoolAttrUsedMemCurrent);
+    }
+
+    std::size_t total_bytes() const override
+    {
+        std::size_t free = 0;
+        std::size_t total = 0;
+        cuda_check(cudaMemGetInfo(&free, &total), "asking for the GPU's memory");
+        return total;
     }
 
     std::unique_ptr<Kept>& kept() noexcept override { return kept_; }

@@ -62,6 +62,8 @@ public:
     virtual std::uint64_t waits() const noexcept = 0;
     /// Memory of the device that nobody uses now [bytes].
     virtual std::size_t free_bytes() const = 0;
+    /// All memory of the device, in use or not [bytes].
+    virtual std::size_t total_bytes() const = 0;
     /// What stays from one shard to the next, one thing at a time; goes before the executor does.
     virtual std::unique_ptr<Kept>& kept() noexcept = 0;
 };

@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 
 #include "engine/base/memory.hpp"
 #include "engine/device/executor.hpp"
@@ -51,6 +52,11 @@ public:
     void synchronize() override {}
     std::uint64_t waits() const noexcept override { return 0; }
     std::size_t free_bytes() const override { return available_memory(); }
+    std::size_t total_bytes() const override
+    {
+        return static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) *
+               static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    }
     std::unique_ptr<Kept>& kept() noexcept override { return kept_; }
 
 private:

@@ -29,10 +29,12 @@ std::uint32_t choose_batch(const std::filesystem::path& store, StagePlan& stage,
 {
     if (const std::uint32_t recorded = recorded_batch(store, communicator); recorded > 0)
         return recorded;
+    if (!executor.wants_whole_batches()) return stage.plan.batch_items;
     const std::uint32_t most = stage.plan.batch_items;
     std::array<double, 1> fitting{0.0};
-    agree(communicator,
-          [&] { fitting[0] = largest_fitting_batch(*stage.forward, most, executor); });
+    agree(communicator, [&] {
+        fitting[0] = largest_fitting_batch(*stage.forward, most, stage.device_bytes, executor);
+    });
     communicator.all_reduce(fitting, Reduction::min);
     const auto chosen = static_cast<std::uint32_t>(fitting[0]);
     if (communicator.rank() == 0)

@@ -57,6 +57,7 @@ struct StagePlan {
     StageTables tables;
     Identity settings;  ///< what results depend on besides plan, twins, stimuli and seed
     std::shared_ptr<ForwardPlan> forward;
+    std::size_t device_bytes = 0;       ///< that shards take of a device beside batches
     bool reads_stimuli = true;          ///< false: no shard declares reads
     bool looks_at_canvases = false;     ///< shards read the networks' inputs themselves
     std::string items_are = "stimuli";  ///< for people: "fits", "null draws"

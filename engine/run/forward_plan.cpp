@@ -467,6 +467,25 @@ void ForwardPlan::forget_started()
 
 void ForwardPlan::give_back_memory() { workspace_.reset(); }
 
+void ForwardPlan::multiply_in(Arithmetic arithmetic)
+{
+    arithmetic_ = arithmetic;
+    forget_recording();
+}
+
+void ForwardPlan::replay_passes(bool replays)
+{
+    replays_ = replays;
+    forget_recording();
+}
+
+void ForwardPlan::forget_recording()
+{
+    if (!workspace_) return;
+    workspace_->recorded.reset();
+    workspace_->full_batches = 0;
+}
+
 /// NaN in the responses to pictures that could not be read.
 void ForwardPlan::blank_invalid_rows(std::span<const std::uint8_t> valid, Batch units,
                                      Batch areas) const

@@ -76,7 +76,7 @@ public:
     /// until `wait_for_inputs`, which waits for the last one started.
     void start(const InputBatch& batch, Executor& executor, const Folding* folding = nullptr);
     void wait_for_inputs();
-    /// In pinned memory, until the second `start` after this call.
+    /// In pinned memory, until the next `start`.
     struct Responses {
         Batch units;  ///< f32 [rows, units]; only where wanted and sent
         Batch areas;  ///< f32 [rows, areas]; only where wanted and sent
@@ -90,9 +90,10 @@ public:
 
     /// Of the networks, from the next batch on; float32 where an executor does not take whole
     /// batches.
-    void multiply_in(Arithmetic arithmetic) noexcept { arithmetic_ = arithmetic; }
+    void multiply_in(Arithmetic arithmetic);
+    Arithmetic arithmetic() const noexcept { return arithmetic_; }
     /// Full batches are recorded after some, and replayed; only where whole batches are computed.
-    void replay_passes(bool replays) noexcept { replays_ = replays; }
+    void replay_passes(bool replays);
     /// The next batch is computed in float32 too, where it would not be anyway.
     void compare_next_batch() noexcept { compare_next_ = true; }
     const ArithmeticError& arithmetic_error() const noexcept { return arithmetic_error_; }
@@ -125,6 +126,7 @@ private:
                        std::int64_t rows, Workspace& workspace) const;
     void compute(std::int64_t rows, Arithmetic arithmetic, Workspace& workspace) const;
     void compute_or_replay(std::int64_t rows, Workspace& workspace) const;
+    void forget_recording();
     bool begin_comparison(const InputBatch& batch, Workspace& workspace);
     void blank_invalid_rows(const InputBatch& batch, Workspace& workspace) const;
     void send_back(const InputBatch& batch, ForwardWants sent, bool is_compared,

@@ -227,6 +227,7 @@ bool work_on(Run& run, const StagePlan& stage, StageTools& tools)
     const StageState& state = sink.state();
     const bool is_root = run.communicator.rank() == 0;
     const Stopwatch elapsed;
+    run.campaign.executor->kept().reset();  // of an earlier stage
     run.campaign.experiment->begin_stage(run.communicator, *run.campaign.executor);
     const std::uint64_t left = state.open.size() + state.suspect.size();
     if (is_root)
@@ -304,7 +305,7 @@ void require_room_on_device(const Run& run, const StagePlan& stage)
     Executor& executor = *run.campaign.executor;
     const bool was_tried = run.campaign.schedule.largest_batch;
     if (stage.reads_stimuli && executor.wants_whole_batches() && !was_tried)
-        require_fitting_batch(*stage.forward, stage.plan.batch_items, executor);
+        require_fitting_batch(*stage.forward, stage.plan.batch_items, stage.device_bytes, executor);
 }
 
 /// Collective. False if the job was asked to stop.
@@ -369,8 +370,7 @@ std::optional<StagePlan> next_stage(Run& run, CampaignInputs& inputs, const Stag
         agree_on_stage(run.communicator, stage);
     };
     plan_with(run.campaign.schedule.batch_items);
-    if (stage && stage->reads_stimuli && run.campaign.schedule.largest_batch &&
-        executor.wants_whole_batches())
+    if (stage && stage->reads_stimuli && run.campaign.schedule.largest_batch)
         plan_with(choose_batch(store_file(run, *stage), *stage, executor, run.communicator));
     if (stage) {
         stage->forward->multiply_in(run.campaign.schedule.arithmetic);
@@ -396,6 +396,23 @@ void take_device(Campaign& campaign, int node_rank, int node_ranks)
         spdlog::info("networks run on {}{}", campaign.executor->name(),
                      choice.kind == DeviceKind::gpu ? fmt::format(" (GPU {})", choice.ordinal)
                                                     : std::string());
+}
+
+/// Collective: what ranks do together depends on where they compute.
+void require_same_kind_of_device(const Campaign& campaign, Communicator& communicator)
+{
+    const double mine = campaign.executor->wants_whole_batches() ? 1.0 : 0.0;
+    std::array<double, 1> on_gpus{mine};
+    communicator.all_reduce(on_gpus, Reduction::sum);
+    const bool differ = on_gpus[0] != mine * communicator.size();
+    agree(communicator, [&] {
+        if (differ)
+            throw Error(Error::Kind::device,
+                        fmt::format("{:.0f} of {} ranks would compute on a GPU, the others on the "
+                                    "processor",
+                                    on_gpus[0], communicator.size()),
+                        "[run] device = \"cpu\", or start ranks only where there are GPUs");
+    });
 }
 
 }  // namespace
@@ -435,6 +452,7 @@ RunSummary run_campaign(Campaign& campaign, const std::filesystem::path& folder,
     set_compute_threads(static_cast<int>(campaign.schedule.threads_per_rank));
     const int node_ranks = ranks_of_node(communicator);
     agree(communicator, [&] { take_device(campaign, communicator.node_rank(), node_ranks); });
+    require_same_kind_of_device(campaign, communicator);
     const RankFacts facts = facts_of_this_rank(campaign);
     run.numerics = facts.numerics;
     compare_ranks(communicator, campaign, facts);

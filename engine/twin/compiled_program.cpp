@@ -51,7 +51,7 @@ public:
     {
         // Compiled code takes its input's shape and type for granted unless it is told to look:
         // else a wrong `batch` in twin.toml would read beyond the images.
-        ::setenv("AOTI_RUNTIME_CHECK_INPUTS", "1", /*overwrite=*/0);
+        ::setenv("AOTI_RUNTIME_CHECK_INPUTS", "1", /*overwrite=*/1);
         const NamelessFile bytes(code.bytes());
         loader_ = std::make_unique<torch::inductor::AOTIModelPackageLoader>(bytes.path());
     }

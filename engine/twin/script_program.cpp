@@ -7,6 +7,7 @@
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/csrc/jit/runtime/interpreter.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include "engine/twin/package_program.hpp"
@@ -99,6 +100,8 @@ private:
 
 std::unique_ptr<PackageProgram> load_script_program(const TrustedCode& code, Precision precision)
 {
+    // A GPU's failure inside a program stays what it is: a batch that does not fit can be halved.
+    FLAGS_torch_jit_enable_rethrow_caught_exception = true;
     try {
         torch::jit::Module module =
             torch::jit::load(std::make_shared<BytesReader>(code.shared_bytes()), at::kCPU);

@@ -69,6 +69,7 @@ public:
     }
     ~RecordedGraph() override
     {
+        cudaStreamSynchronize(stream_);  // its memory may go to others below
         if (graph_ != nullptr) cudaGraphExecDestroy(graph_);
         if (has_pool_) c10::cuda::CUDACachingAllocator::releasePool(ordinal_, pool_);
     }
@@ -99,8 +100,10 @@ public:
             throw;
         }
         c10::cuda::CUDACachingAllocator::endAllocateToPool(ordinal_, pool_);
-        const cudaError_t code = cudaGraphInstantiate(&graph_, recorded, 0);
+        cudaError_t code = cudaGraphInstantiate(&graph_, recorded, 0);
         cudaGraphDestroy(recorded);
+        if (code == cudaSuccess) code = cudaGraphUpload(graph_, stream_);  // takes its memory
+        if (code != cudaSuccess) cudaGetLastError();                       // it is told here
         cuda_check(code, doing);
     }
 
@@ -124,7 +127,7 @@ std::unique_ptr<RecordedWork> record(const Executor& executor, std::function<voi
     try {
         with_device_errors(executor, [&] { graph->record(work); });
         return graph;
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {  // programs of other people may throw anything
         spdlog::warn("the pass of a batch is given to the GPU step by step: {}", error.what());
         return nullptr;
     }

@@ -119,8 +119,11 @@ private:
         for (std::int64_t first = 0; first < images.size(0); first += package_.batch) {
             const std::int64_t count = std::min(package_.batch, images.size(0) - first);
             const std::vector<at::Tensor> outputs = run(images.narrow(0, first, count));
+            // Copies, as a program may return the same memory at every call.
             for (std::size_t i = 0; i < parts.size(); ++i)
-                parts[i].push_back(outputs[i].narrow(0, 0, count));
+                parts[i].push_back(count == images.size(0)
+                                       ? outputs[i].narrow(0, 0, count)
+                                       : outputs[i].narrow(0, 0, count).clone());
         }
         std::vector<at::Tensor> outputs;
         for (const std::vector<at::Tensor>& part : parts)
@@ -220,7 +223,7 @@ void throw_as_error(const std::string& file, const std::string& doing, const std
     const auto* torch_error = dynamic_cast<const c10::Error*>(&thrown);
     std::string text =
         torch_error != nullptr ? torch_error->what_without_backtrace() : std::string(thrown.what());
-    // The last line says what went wrong where an interpreter prints the way to it.
+    if (text.find("can't allocate memory") != std::string::npos) throw std::bad_alloc();
     while (!text.empty() && text.back() == '\n') text.pop_back();
     throw Error(Error::Kind::data, fmt::format("{}: {} ({})", file, doing, text));
 }

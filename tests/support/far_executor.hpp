@@ -25,6 +25,7 @@ public:
     void synchronize() override { ++waits_; }
     std::uint64_t waits() const noexcept override { return waits_; }
     std::size_t free_bytes() const override { return host_->free_bytes(); }
+    std::size_t total_bytes() const override { return host_->total_bytes(); }
     std::unique_ptr<Kept>& kept() noexcept override { return host_->kept(); }
 
 private:

@@ -13,8 +13,8 @@
 namespace twinscreen {
 namespace {
 
-/// Of patterns and room beside them. A number, not what is free: bits must not depend on who else
-/// uses the GPU.
+/// Of patterns and room beside them, and half of the device. Not what is free: bits must not depend
+/// on who else uses the GPU.
 constexpr std::uint64_t most_bytes = std::uint64_t{16} << 30U;
 
 /// Patterns of one population in a table of at least as many rows as there are items.
@@ -161,7 +161,8 @@ bool fits(const Executor& executor, const Study& study, const Patterns& patterns
           const SimilarityViews& wanted, std::uint64_t rows)
 {
     return executor.wants_whole_batches() &&
-           bytes_of_patterns(study, patterns, wanted, rows) <= most_bytes;
+           bytes_of_patterns(study, patterns, wanted, rows) <=
+               std::min<std::uint64_t>(most_bytes, executor.total_bytes() / 2);
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ void bring_patterns(Communicator& communicator, Executor& executor, const Study&
 /// Similarities of the items of `range` with all items before the last of them, as products of
 /// patterns where the executor works; patterns that nobody has brought
 /// there are taken over, and stay from shard to shard. False where the
-/// executor does not take whole batches, or the patterns take more than 16 GiB: then nothing was
-/// done. Throws Error(device). Independent; one thread.
+/// executor does not take whole batches, or the patterns take more than 16 GiB or half of its
+/// memory: then nothing was done. Throws Error(device). Independent; one thread.
 ///
 /// views  for each view f32 [range, items, areas] on the host
 bool similarities_on(Executor& executor, const Study& study, const Patterns& patterns,

@@ -12,6 +12,8 @@ at::Tensor in_full(const at::Tensor& values)
     return at::isReducedFloatingType(values.scalar_type()) ? values.to(at::kFloat) : values;
 }
 
+namespace {
+
 std::map<std::size_t, at::Tensor> taps_of_values(const std::vector<std::size_t>& wanted,
                                                  const std::vector<at::Tensor>& values,
                                                  const at::Tensor& images)
@@ -44,6 +46,21 @@ OwnedBatch gradient_of_images(const at::Tensor& images, const std::vector<std::s
                                                     /*create_graph=*/false,
                                                     /*allow_unused=*/true)[0];
     return batch_of(result.defined() ? result : at::zeros_like(images));
+}
+
+}  // namespace
+
+std::unique_ptr<Trace> trace_of_values(const at::Tensor& images,
+                                       const std::vector<std::size_t>& wanted,
+                                       const std::vector<at::Tensor>& values, bool has_graph)
+{
+    TensorTrace::PullBack pull_back;
+    if (has_graph)
+        pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
+            return gradient_of_images(images, wanted, values, cotangents);
+        };
+    return std::make_unique<TensorTrace>(taps_of_values(wanted, values, images),
+                                         std::move(pull_back));
 }
 
 Shape shape_of(const std::vector<std::int64_t>& extents)

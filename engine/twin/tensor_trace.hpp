@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -50,17 +51,14 @@ private:
     PullBack pull_back_;
 };
 
-/// Values by the numbers of their taps, none of them in the memory of the images, which need not
-/// live as long as the trace.
-std::map<std::size_t, at::Tensor> taps_of_values(const std::vector<std::size_t>& wanted,
-                                                 const std::vector<at::Tensor>& values,
-                                                 const at::Tensor& images);
-
-/// Gradient of the images by the cotangents at wanted values, which were computed of them with a
-/// graph. Zero where a value does not depend on them.
-OwnedBatch gradient_of_images(const at::Tensor& images, const std::vector<std::size_t>& wanted,
-                              const std::vector<at::Tensor>& values,
-                              std::span<const TapGradient> cotangents);
+/// The trace of values that a network computed of images, by the numbers of their taps. None of
+/// them lies in the memory of the images, which need not live as long as the trace.
+///
+/// has_graph  values were computed with a graph: gradients of the images can be had, zero where a
+///            value does not depend on them
+std::unique_ptr<Trace> trace_of_values(const at::Tensor& images,
+                                       const std::vector<std::size_t>& wanted,
+                                       const std::vector<at::Tensor>& values, bool has_graph);
 
 Shape shape_of(const std::vector<std::int64_t>& extents);
 

@@ -55,13 +55,7 @@ public:
         at::Tensor images = tensor_view(request.stimuli);
         if (request.keep_for_gradient) images = images.clone().requires_grad_(true);
         const std::vector<at::Tensor> values = program_for(images).run(plan_for(wanted), images);
-        TensorTrace::PullBack pull_back;
-        if (request.keep_for_gradient)
-            pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
-                return gradient_of_images(images, wanted, values, cotangents);
-            };
-        return std::make_unique<TensorTrace>(taps_of_values(wanted, values, images),
-                                             std::move(pull_back));
+        return trace_of_values(images, wanted, values, request.keep_for_gradient);
     }
 
 private:

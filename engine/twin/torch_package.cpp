@@ -101,13 +101,7 @@ public:
             wanted.push_back(index_of(tap));
             values.push_back(outputs[index_of(tap)]);
         }
-        TensorTrace::PullBack pull_back;
-        if (request.keep_for_gradient)
-            pull_back = [images, wanted, values](std::span<const TapGradient> cotangents) {
-                return gradient_of_images(images, wanted, values, cotangents);
-            };
-        return std::make_unique<TensorTrace>(taps_of_values(wanted, values, images),
-                                             std::move(pull_back));
+        return trace_of_values(images, wanted, values, request.keep_for_gradient);
     }
 
 private:

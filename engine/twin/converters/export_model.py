@@ -202,6 +202,17 @@ def add_common_options(parser):
                         help="size of one image (torch: 3,224,224 if left out)")
 
 
+def add_torch_options(parser):
+    """The module, where it goes, and how it is made."""
+    parser.add_argument("target", metavar="PACKAGE.MODULE:CALLABLE",
+                        help="what returns the module; its package is imported, so it runs its code")
+    add_common_options(parser)
+    parser.add_argument("--arguments", type=json.loads, default={}, metavar="JSON",
+                        help="keyword arguments of the callable")
+    parser.add_argument("--state", type=Path, metavar="FILE.safetensors",
+                        help="weights, under the names of the module's state_dict")
+
+
 def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -214,13 +225,7 @@ def parsed_arguments():
     onnx.add_argument("--channels", choices=("rgb", "bgr"), default="rgb",
                       help="the order that the network takes")
     torch = kinds.add_parser("torch", help="from a PyTorch module")
-    torch.add_argument("target", metavar="PACKAGE.MODULE:CALLABLE",
-                       help="what returns the module; its package is imported, so it runs its code")
-    add_common_options(torch)
-    torch.add_argument("--arguments", type=json.loads, default={}, metavar="JSON",
-                       help="keyword arguments of the callable")
-    torch.add_argument("--state", type=Path, metavar="FILE.safetensors",
-                       help="weights, under the names of the module's state_dict")
+    add_torch_options(torch)
     return parser.parse_args()
 
 

@@ -25,7 +25,6 @@ From Python, with the module at hand:
 
 import argparse
 import hashlib
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -34,7 +33,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from bundle_writer import ConversionError, run, toml_value, write_bundle
-from export_model import (TOLERANCE, UNSTATED, add_common_options, all_units, module_named,
+from export_model import (TOLERANCE, UNSTATED, add_torch_options, all_units, module_named,
                           per_channel, read_labels)
 from graph_writer import sample_images, stimulus_facts
 
@@ -168,13 +167,7 @@ def parsed_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=tuple(FILES), help="what the program is")
-    parser.add_argument("target", metavar="PACKAGE.MODULE:CALLABLE",
-                        help="what returns the module; its package is imported, so it runs its code")
-    add_common_options(parser)
-    parser.add_argument("--arguments", type=json.loads, default={}, metavar="JSON",
-                        help="keyword arguments of the callable")
-    parser.add_argument("--state", type=Path, metavar="FILE.safetensors",
-                        help="weights, under the names of the module's state_dict")
+    add_torch_options(parser)
     parser.add_argument("--batch", type=int, default=8, metavar="N",
                         help="images that the program takes at once (default: 8)")
     arguments = parser.parse_args()
